@@ -1,0 +1,37 @@
+"""The errors that VoltWay raises on purpose.
+
+Each carries a message that a station operator can act on. None knows HTTP: `app.api.errors` holds the one
+table from error to status.
+"""
+
+
+class VoltWayError(Exception):
+    """Root of all errors raised on purpose; its message is fit to be shown to a user."""
+
+
+class ConfigurationError(VoltWayError):
+    """A setting is missing, malformed or contradicts another; the message names the variable."""
+
+
+class SchemaMissingError(VoltWayError):
+    """The database has no VoltWay tables, or older ones than this version needs."""
+
+
+class DatabaseUnavailableError(VoltWayError):
+    """The database does not answer, or answers with an error of its own."""
+
+
+class UnknownSourceError(VoltWayError):
+    """No adapter has the name that was asked for."""
+
+
+class SourceFormatError(VoltWayError):
+    """The input as a whole is not what the adapter reads: wrong format, no header row, cut-off JSON."""
+
+
+class FetchError(VoltWayError):
+    """A source's file or API could not be downloaded."""
+
+
+class NotReadyError(VoltWayError):
+    """This process has not loaded the catalogue yet, so it can answer no search."""
