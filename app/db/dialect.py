@@ -1,0 +1,35 @@
+"""The few places where the two databases differ, each a small named element."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class oldest_open_transaction(FunctionElement[int]):  # noqa: N801 - it reads as an SQL function
+    """Every transaction with a lower number has ended, so what it wrote will not change any more.
+
+    SQLite has one writer at a time, who is never seen half-way; there all transactions have number 0.
+    """
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(oldest_open_transaction, "sqlite")
+def _sqlite_oldest(*_: object, **__: object) -> str:
+    return "1"
+
+
+@compiles(oldest_open_transaction, "postgresql")
+def _postgresql_oldest(*_: object, **__: object) -> str:
+    return "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+
+def upsert(session: AsyncSession, table: Any, *, key: tuple[str, ...], replace: tuple[str, ...]) -> Any:
+    """INSERT that, where a row with the same `key` exists, replaces the columns named in `replace` instead."""
+    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert(table)
+    return insert.on_conflict_do_update(index_elements=key, set_={name: insert.excluded[name] for name in replace})

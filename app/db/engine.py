@@ -1,0 +1,82 @@
+"""Connections to either database, set up so that the rest of the code need not ask which one it is on."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.errors import ConfigurationError
+
+_SQLITE_PRAGMAS = {
+    "journal_mode": "WAL",  # readers go on while one process writes
+    "synchronous": "NORMAL",  # in WAL mode a power cut may lose the last commits, never the database
+    "busy_timeout": 30_000,  # milliseconds that a writer waits for another
+    "foreign_keys": "ON",
+    "cache_size": -32_768,  # KiB
+}
+
+
+def database_url(written: str) -> URL:
+    """Read `DATABASE_URL`, whatever driver it names: `sqlite:///path`, `postgresql://user@host/name`.
+
+    Raises ConfigurationError for anything else.
+    """
+    try:
+        url = make_url(written)
+    except ArgumentError:
+        raise ConfigurationError("DATABASE_URL is not a database URL (sqlite:///… or postgresql://…).") from None
+    family = url.drivername.partition("+")[0]
+    if family == "sqlite":
+        return url.set(drivername="sqlite+aiosqlite")
+    if family in {"postgresql", "postgres"}:
+        return url.set(drivername="postgresql+psycopg")
+    raise ConfigurationError(f"DATABASE_URL names {family!r}; VoltWay runs on sqlite and postgresql.")
+
+
+def synchronous(url: URL) -> URL:
+    """The same database for code that does not await (migrations)."""
+    return url.set(drivername="sqlite") if url.get_backend_name() == "sqlite" else url
+
+
+def create_engine(url: URL) -> AsyncEngine:
+    """Open a pool of connections; the first use connects."""
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+    }
+    if url.get_backend_name() == "sqlite":
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(url, **options)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+    return create_async_engine(
+        url,
+        pool_size=5,
+        max_overflow=5,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10},
+        **options,
+    )
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions by itself: _begin_sqlite does
+    cursor = connection.cursor()
+    for name, value in _SQLITE_PRAGMAS.items():
+        cursor.execute(f"PRAGMA {name} = {value}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once unless the session only reads.
+
+    A transaction that reads first and writes later fails, without waiting, when another process has written in
+    between (SQLITE_BUSY_SNAPSHOT)."""
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

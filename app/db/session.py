@@ -1,0 +1,62 @@
+"""Units of work: `open_session` is the one place that commits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.engine import create_engine, database_url
+from app.settings import Settings
+
+
+class Database:
+    """One process's connections to one database. Close it in the event loop that used it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = database_url(url)
+        self._engine = create_engine(self.url)
+        self._reading = self._engine.execution_options(read_only=True)
+
+    @asynccontextmanager
+    async def open_session(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
+        """Commit when the block ends, roll back when it raises.
+
+        On SQLite a session that is not `read_only` holds the write lock from its first statement on: keep it short.
+        """
+        engine = self._reading if read_only else self._engine
+        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    async def is_reachable(self, within_s: float = 2.0) -> bool:
+        """Whether the database answers in that time."""
+        try:
+            async with asyncio.timeout(within_s), self.open_session(read_only=True) as session:
+                await session.execute(text("SELECT 1"))
+        except (SQLAlchemyError, TimeoutError):
+            return False
+        return True
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+_defaults: WeakKeyDictionary[asyncio.AbstractEventLoop, Database] = WeakKeyDictionary()
+
+
+def default_database() -> Database:
+    """The database of `DATABASE_URL` and `DATA_DIR`, opened once for each event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _defaults:
+        _defaults[loop] = Database(Settings().database_url)
+    return _defaults[loop]
+
+
+@asynccontextmanager
+async def open_session(*, read_only: bool = False) -> AsyncIterator[AsyncSession]:
+    """`Database.open_session` on the default database; needs no web application."""
+    async with default_database().open_session(read_only=read_only) as session:
+        yield session

@@ -1,0 +1,62 @@
+"""The change feed: what happened to which station, in an order that never skips a late commit."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.dialect import oldest_open_transaction
+from app.stations.changes import FEED_START, Changes, FeedPosition
+from app.stations.tables import Change
+
+_SETTLED = Change.tx < oldest_open_transaction()
+
+
+async def current_position(session: AsyncSession) -> FeedPosition:
+    """Where a reader stands who reads all stations after this call."""
+    newest = select(Change.tx, Change.seq).where(_SETTLED).order_by(Change.tx.desc(), Change.seq.desc()).limit(1)
+    row = (await session.execute(newest)).first()
+    return FeedPosition(*row) if row else FEED_START
+
+
+async def changes_after(session: AsyncSession, position: FeedPosition, limit: int = 10_000) -> Changes | None:
+    """The changes since `position`, oldest first; `None` when some are no longer in the feed, or it says so itself:
+    the reader must then read all stations anew.
+
+    Old changes are pruned from the front only. So as long as the reader's last change is still there, so is every
+    later one.
+    """
+    rows = (
+        await session.execute(
+            select(Change.tx, Change.seq, Change.kind, Change.station_id)
+            .where(tuple_(Change.tx, Change.seq) >= tuple_(position.tx, position.seq), _SETTLED)
+            .order_by(Change.tx, Change.seq)
+            .limit(limit + 1)
+        )
+    ).all()
+    if not rows:
+        return None if position != FEED_START else Changes(set(), FEED_START, more=False)
+    if FeedPosition(rows[0].tx, rows[0].seq) != position:
+        return None
+    new = rows[1:]
+    if any(row.kind == "reset" for row in new):
+        return None
+    last = rows[-1]
+    return Changes({row.station_id for row in new}, FeedPosition(last.tx, last.seq), more=len(new) == limit)
+
+
+async def prune(session: AsyncSession, before: datetime) -> None:
+    """Delete changes written before that time, from the front of the feed; the newest always stays."""
+    newest = select(func.max(Change.seq)).scalar_subquery()
+    first_kept = (
+        await session.execute(
+            select(Change.tx, Change.seq)
+            .where((Change.at >= before) | (Change.seq == newest))
+            .order_by(Change.tx, Change.seq)
+            .limit(1)
+        )
+    ).first()
+    if first_kept:
+        await session.execute(
+            delete(Change).where(tuple_(Change.tx, Change.seq) < tuple_(first_kept.tx, first_kept.seq))
+        )

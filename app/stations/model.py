@@ -1,0 +1,199 @@
+"""What a station is: the validated form that comes in, and the form that is read back.
+
+The words are those of OCPI 2.2.1 Locations (§8): a station (OCPI: location) has EVSEs, each charging one car at a
+time; an EVSE has connectors, of which one is in use at a time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from hashlib import blake2b
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from uuid import uuid4
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from app.stations.vocabulary import Access, ConnectorFormat, ConnectorType, EvseStatus, PowerType
+
+MAX_POWER_KW = 5_000
+"""Above this a figure is a mistake (most often W for kW): the Megawatt Charging System ends at 3,750 kW."""
+
+_NO_CONTROL_CHARACTERS = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_CONTROL_CHARACTERS)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NO_CONTROL_CHARACTERS)]
+Prose = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=_NO_CONTROL_CHARACTERS)]
+
+StatedStatus = Literal[EvseStatus.INOPERATIVE, EvseStatus.OUTOFORDER, EvseStatus.PLANNED, EvseStatus.REMOVED]
+"""States that last until the source says otherwise, so that they may stand in a station's own record. The others
+describe a moment and are written as live status."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Connector(_Model):
+    """A plug or socket of an EVSE."""
+
+    type: ConnectorType
+    power_kw: Annotated[float, Field(gt=0, le=MAX_POWER_KW)] | None = None
+    """Highest power it delivers; `None`: not known."""
+    format: ConnectorFormat | None = None
+    current: PowerType | None = None
+    voltage_v: Annotated[int, Field(gt=0, le=10_000)] | None = None
+    amperage_a: Annotated[int, Field(gt=0, le=10_000)] | None = None
+
+
+class Evse(_Model):
+    """The part of a station that charges one car at a time."""
+
+    uid: Key
+    """Unique within the station, and the same in every import."""
+    evse_id: Key | None = None
+    """The public id as the source spells it (eMI3 / ISO 15118-2 Annex H, e.g. `DE*AB7*E840*6487`)."""
+    status: StatedStatus | None = None
+    """The lasting state that the record itself gives; live status outranks it."""
+    connectors: Annotated[tuple[Connector, ...], Field(max_length=50)] = ()
+
+
+class StationCreate(_Model):
+    """A station as a source or a client gives it. Only title and position are required."""
+
+    source: Key = "local"
+    """Name of the source; with `external_id` it identifies the station."""
+    external_id: Key = Field(default_factory=lambda: uuid4().hex)
+    """The source's own id; a random one when there is none, so the station is then always a new one."""
+    title: Line
+    operator: Line | None = None
+    address: Line | None = None
+    """Street and house number."""
+    city: Line | None = None
+    postal_code: Annotated[Key, Field(max_length=20)] | None = None
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
+    """ISO 3166-1 alpha-2."""
+    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+    """Degrees east, WGS 84."""
+    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+    """Degrees north, WGS 84."""
+    evses: Annotated[tuple[Evse, ...], Field(max_length=2_000)] = ()
+    access: Access | None = None
+    opening_hours: Prose | None = None
+    """OpenStreetMap `opening_hours` syntax where the source allows it (`24/7`), else the source's own text."""
+    price: Prose | None = None
+    """The source's own text."""
+
+    @field_validator("evses")
+    @classmethod
+    def _uids_are_unique(cls, evses: tuple[Evse, ...]) -> tuple[Evse, ...]:
+        if len({evse.uid for evse in evses}) < len(evses):
+            raise ValueError("two EVSEs have the same uid")
+        return evses
+
+
+class ConnectorDocument(TypedDict):
+    """A connector as stored; see `Connector`. Absent means not known."""
+
+    type: str
+    power_kw: NotRequired[float]
+    format: NotRequired[str]
+    current: NotRequired[str]
+    voltage_v: NotRequired[int]
+    amperage_a: NotRequired[int]
+
+
+class EvseDocument(TypedDict):
+    """An EVSE as stored in `stations.evses`; see `Evse`."""
+
+    uid: str
+    evse_id: NotRequired[str]
+    status: NotRequired[str]
+    connectors: list[ConnectorDocument]
+
+
+class Derived(TypedDict):
+    """The columns that follow from a station's content."""
+
+    evse_count: int
+    connector_mask: int
+    """OR of `ConnectorType.bit`."""
+    max_power_kw: float | None
+    content_hash: bytes
+
+
+CONTENT = (
+    "title", "operator", "address", "city", "postal_code", "country", "longitude", "latitude", "evses", "access",
+    "opening_hours", "price",
+)  # fmt: skip
+"""The fields whose change makes a station another one for its readers."""
+
+
+def evse_documents(evses: Iterable[Evse | Mapping[str, Any]]) -> list[EvseDocument]:
+    """The stored form: plain values, what is not known left out."""
+    return [_without_none(evse.model_dump() if isinstance(evse, Evse) else evse) for evse in evses]
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_none(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def derive(content: Mapping[str, Any]) -> Derived:
+    """Compute the derived columns of a station from its CONTENT fields, `evses` in their stored form."""
+    evses: list[EvseDocument] = content["evses"]
+    connectors = [connector for evse in evses for connector in evse["connectors"]]
+    mask = 0
+    for connector_type in {connector["type"] for connector in connectors}:
+        mask |= ConnectorType(connector_type).bit
+    hashed = orjson.dumps([content[name] for name in CONTENT], option=orjson.OPT_SORT_KEYS)
+    return Derived(
+        evse_count=len(evses),
+        connector_mask=mask,
+        max_power_kw=max((c["power_kw"] for c in connectors if "power_kw" in c), default=None),
+        content_hash=blake2b(hashed, digest_size=16).digest(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EvseState:
+    """An EVSE with its state at the moment of reading."""
+
+    uid: str
+    evse_id: str | None
+    status: EvseStatus
+    observed_at: datetime | None
+    """When the source saw it in this state; `None` where the state is not an observation."""
+    expires_at: datetime | None
+    """When the state will read UNKNOWN unless it is observed again; `None`: never."""
+    connectors: list[ConnectorDocument]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStation:
+    """A station as read from the database, its live status merged in."""
+
+    id: int
+    source: str
+    external_id: str
+    title: str
+    operator: str | None
+    address: str | None
+    city: str | None
+    postal_code: str | None
+    country: str | None
+    longitude: float
+    latitude: float
+    access: str | None
+    opening_hours: str | None
+    price: str | None
+    created_at: datetime
+    last_updated: datetime
+    """When the content (not the live status) last changed."""
+    evses: list[EvseState]
+    licence: str | None
+    licence_url: str | None
+    attribution: str | None

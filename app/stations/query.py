@@ -1,0 +1,104 @@
+"""What may be asked of the catalogue: one model for HTTP, the command line and the search itself."""
+
+import math
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.stations.model import MAX_POWER_KW
+from app.stations.vocabulary import Access, ConnectorType, StationStatus
+
+MAX_LIMIT = 1_000
+MAX_SKIP = 1_000_000_000
+MAX_RADIUS_KM = 20_040
+"""Past the farthest that two places on Earth can be from each other."""
+
+_Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class Box(NamedTuple):
+    """Degrees, WGS 84. `west` > `east` means that the box crosses the antimeridian."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+
+def parse_box(written: str) -> Box:
+    """Read `west,south,east,north`; raises ValueError saying what is wrong."""
+    try:
+        box = Box(*(float(part) for part in written.split(",")))
+    except (ValueError, TypeError):
+        raise ValueError("must be four numbers: west,south,east,north in degrees") from None
+    if not all(math.isfinite(edge) for edge in box):
+        raise ValueError("must be four finite numbers: west,south,east,north in degrees")
+    if not (-180 <= box.west <= 180 and -180 <= box.east <= 180):
+        raise ValueError("west and east must lie between -180 and 180")
+    if not (-90 <= box.south <= box.north <= 90):
+        raise ValueError("south and north must lie between -90 and 90, south not above north")
+    return box
+
+
+def _is_box(written: str) -> str:
+    parse_box(written)
+    return written
+
+
+class StationQuery(BaseModel):
+    """Filters combine with AND; `connector`, `min_power_kw` and `status` must hold together on one EVSE."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = Field(
+        None, description="Degrees north, WGS 84. With `longitude`: answers are sorted by distance from there."
+    )
+    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = Field(
+        None, description="Degrees east, WGS 84."
+    )
+    radius_km: Annotated[float, Field(gt=0, le=MAX_RADIUS_KM, allow_inf_nan=False)] | None = Field(
+        None, description="Only stations within this distance of the position, in km; none: however far."
+    )
+    bbox: Annotated[str, StringConstraints(max_length=200), AfterValidator(_is_box)] | None = Field(
+        None,
+        description="Only stations inside `west,south,east,north`, in degrees. West may be greater than east: "
+        "the box then crosses the antimeridian.",
+        examples=["13.3,52.4,13.5,52.6"],
+    )
+    connector: Annotated[list[ConnectorType], Field(max_length=len(ConnectorType))] = Field(
+        [], description="Only stations with one of these connectors; may be repeated."
+    )
+    min_power_kw: Annotated[float, Field(ge=0, le=MAX_POWER_KW, allow_inf_nan=False)] | None = Field(
+        None, description="Only stations with a connector of at least this power, in kW."
+    )
+    status: StationStatus | None = Field(None, description="Only stations in this state now.")
+    operator: _Words | None = Field(None, description="Only stations of this operator; case does not matter.")
+    country: Annotated[str, StringConstraints(to_upper=True, pattern=r"^[A-Za-z]{2}$")] | None = Field(
+        None, description="ISO 3166-1 alpha-2 code.", examples=["DE"]
+    )
+    access: Access | None = Field(None, description="Only stations open to these drivers.")
+    source: _Words | None = Field(None, description="Only stations from this source.")
+    q: _Words | None = Field(
+        None, description="Only stations with this text in title, operator, address, city or postal code."
+    )
+    skip: Annotated[int, Field(ge=0, le=MAX_SKIP)] = Field(0, description="Stations to leave out at the start.")
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = Field(100, description="Most stations to answer.")
+
+    @model_validator(mode="after")
+    def _position_is_whole(self) -> Self:
+        if (self.latitude is None) != (self.longitude is None):
+            raise _missing(
+                "longitude" if self.longitude is None else "latitude", "latitude and longitude go together"
+            )
+        if self.radius_km is not None and self.latitude is None:
+            raise _missing("latitude", "radius_km needs a position: latitude and longitude")
+        return self
+
+    @property
+    def box(self) -> Box | None:
+        return None if self.bbox is None else parse_box(self.bbox)
+
+
+def _missing(parameter: str, why: str) -> PydanticCustomError:
+    return PydanticCustomError("missing", "{why}", {"why": why, "parameter": parameter})

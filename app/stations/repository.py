@@ -1,0 +1,233 @@
+"""Everything that is written to and read from the station tables."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, Result, Row, Select, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.dialect import upsert
+from app.stations.model import EvseDocument, EvseState, StationCreate, StoredStation, derive, evse_documents
+from app.stations.status import expires_at
+from app.stations.tables import EvseStatusRow, Source, Station
+from app.stations.vocabulary import EvseStatus
+
+PAGE = 1_000
+"""Stations read at a time: what bounds the memory of reading them all."""
+
+_STATIONS: Any = Station.__table__
+_STATUS: Any = EvseStatusRow.__table__
+_KEPT = {"id", "source", "external_id", "created_at"}
+_REPLACED = tuple(column.name for column in _STATIONS.columns if column.name not in _KEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the stations of one write, as their positions in it."""
+
+    new: list[int]
+    updated: list[int]
+    unchanged: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One EVSE seen in one state."""
+
+    station_id: int
+    evse_uid: str
+    status: EvseStatus
+    observed_at: datetime
+    """The source's time."""
+
+
+async def store(
+    session: AsyncSession, source: str, stations: Sequence[StationCreate], now: datetime, *, dry_run: bool = False
+) -> Written:
+    """Insert or replace stations of one source, each at most once; one whose content is the same is not touched.
+
+    A station that had vanished and is back counts as updated. A dry run only tells what would be done.
+    """
+    known = await _known(session, source, [station.external_id for station in stations])
+    written = Written([], [], [])
+    rows = []
+    for index, station in enumerate(stations):
+        content = dict(station) | {"evses": evse_documents(station.evses)}
+        derived = derive(content)
+        before = known.get(station.external_id)
+        if before == derived["content_hash"]:
+            written.unchanged.append(index)
+            continue
+        (written.updated if station.external_id in known else written.new).append(index)
+        rows.append({**content, **derived, "created_at": now, "last_updated": now, "deleted_at": None})
+    if rows and not dry_run:
+        await session.execute(upsert(session, _STATIONS, key=("source", "external_id"), replace=_REPLACED), rows)
+    return written
+
+
+async def _known(session: AsyncSession, source: str, external_ids: Collection[str]) -> dict[str, bytes | None]:
+    """Content hash by external id; `None` for a station that has vanished, so that it equals no content."""
+    rows = await session.execute(
+        select(Station.external_id, Station.content_hash, Station.deleted_at).where(
+            Station.source == source, Station.external_id.in_(external_ids)
+        )
+    )
+    return {external_id: None if deleted_at else content_hash for external_id, content_hash, deleted_at in rows}
+
+
+async def remove(
+    session: AsyncSession, source: str, external_ids: Collection[str], now: datetime, *, dry_run: bool = False
+) -> int:
+    """Mark stations as vanished and return how many there were; they keep their rows and ids."""
+    known = await _known(session, source, external_ids)
+    present = [external_id for external_id, content_hash in known.items() if content_hash is not None]
+    if present and not dry_run:
+        vanished = (_STATIONS.c.source == source) & _STATIONS.c.external_id.in_(present)
+        await session.execute(update(_STATIONS).where(vanished).values(deleted_at=now))
+    return len(present)
+
+
+async def erase_source(session: AsyncSession, source: str) -> int:
+    """Delete a source and its stations for good, with their status and reports; return how many stations."""
+    await session.execute(delete(Source).where(Source.name == source))
+    return _row_count(await session.execute(delete(_STATIONS).where(_STATIONS.c.source == source)))
+
+
+async def external_ids(session: AsyncSession, source: str) -> AsyncIterator[list[str]]:
+    """Yield the external ids of a source's present stations, a page at a time."""
+    after = 0
+    while True:
+        rows = (
+            await session.execute(
+                select(Station.id, Station.external_id)
+                .where(Station.source == source, Station.id > after, Station.deleted_at.is_(None))
+                .order_by(Station.id)
+                .limit(PAGE)
+            )
+        ).all()
+        if not rows:
+            return
+        yield [external_id for _, external_id in rows]
+        after = rows[-1].id
+
+
+async def observe(session: AsyncSession, source: str, observations: Iterable[Observation], now: datetime) -> None:
+    """Write live status, at most one observation for each EVSE."""
+    rows = [
+        {
+            "station_id": observation.station_id,
+            "evse_uid": observation.evse_uid,
+            "status": observation.status.value,
+            "observed_at": observation.observed_at,
+            "received_at": now,
+            "source": source,
+        }
+        for observation in observations
+    ]
+    if rows:
+        replaced = ("status", "observed_at", "received_at", "source")
+        await session.execute(upsert(session, _STATUS, key=("station_id", "evse_uid"), replace=replaced), rows)
+
+
+async def count(session: AsyncSession, source: str | None = None) -> int:
+    """Number of present stations, of one source or all."""
+    present = select(func.count()).select_from(Station).where(Station.deleted_at.is_(None))
+    return int(await session.scalar(present if source is None else present.where(Station.source == source)) or 0)
+
+
+async def ids_of(session: AsyncSession, source: str, external_ids: Collection[str]) -> dict[str, int]:
+    """VoltWay's ids of a source's stations, by external id."""
+    rows = await session.execute(
+        select(Station.external_id, Station.id).where(Station.source == source, Station.external_id.in_(external_ids))
+    )
+    return {row.external_id: row.id for row in rows}
+
+
+async def get_many(session: AsyncSession, ids: Collection[int], now: datetime) -> list[StoredStation]:
+    """Those of the stations that are present, in the order of their ids, with their status as of `now`."""
+    return await _read(session, _PRESENT.where(Station.id.in_(ids)), now)
+
+
+async def all_stations(session: AsyncSession, now: datetime) -> AsyncIterator[list[StoredStation]]:
+    """Yield every present station in the order of ids, a page at a time."""
+    after = 0
+    while page := await _read(session, _PRESENT.where(Station.id > after).limit(PAGE), now):
+        yield page
+        after = page[-1].id
+
+
+_PRESENT = (
+    select(_STATIONS, Source.licence, Source.licence_url, Source.attribution)
+    .outerjoin(Source, Source.name == Station.source)
+    .where(Station.deleted_at.is_(None))
+    .order_by(Station.id)
+)
+
+
+async def _read(session: AsyncSession, query: Select[Any], now: datetime) -> list[StoredStation]:
+    rows = (await session.execute(query)).all()
+    live = await _live_status(session, [row.id for row in rows])
+    return [_stored(row, live.get(row.id, {}), now) for row in rows]
+
+
+async def _live_status(session: AsyncSession, ids: Collection[int]) -> dict[int, dict[str, Row[Any]]]:
+    """Rows of `evse_status` with their source's time-to-live, by station id and EVSE uid."""
+    rows: Iterable[Row[Any]] = await session.execute(
+        select(
+            EvseStatusRow.station_id,
+            EvseStatusRow.evse_uid,
+            EvseStatusRow.status,
+            EvseStatusRow.observed_at,
+            Source.status_ttl_s,
+        )
+        .outerjoin(Source, Source.name == EvseStatusRow.source)
+        .where(EvseStatusRow.station_id.in_(ids))
+    )
+    by_station: dict[int, dict[str, Row[Any]]] = defaultdict(dict)
+    for row in rows:
+        by_station[row.station_id][row.evse_uid] = row
+    return by_station
+
+
+def _stored(row: Row[Any], live: dict[str, Row[Any]], now: datetime) -> StoredStation:
+    return StoredStation(
+        id=row.id,
+        source=row.source,
+        external_id=row.external_id,
+        title=row.title,
+        operator=row.operator,
+        address=row.address,
+        city=row.city,
+        postal_code=row.postal_code,
+        country=row.country,
+        longitude=row.longitude,
+        latitude=row.latitude,
+        access=row.access,
+        opening_hours=row.opening_hours,
+        price=row.price,
+        created_at=row.created_at,
+        last_updated=row.last_updated,
+        evses=[_evse_state(evse, live.get(evse["uid"]), now) for evse in row.evses],
+        licence=row.licence,
+        licence_url=row.licence_url,
+        attribution=row.attribution,
+    )
+
+
+def _evse_state(evse: EvseDocument, observation: Row[Any] | None, now: datetime) -> EvseState:
+    """Merge what the record states with what was observed: a live status, while it is fresh, outranks the record."""
+    status, observed_at, expiry = EvseStatus(evse.get("status", EvseStatus.UNKNOWN)), None, None
+    if observation is not None:
+        ttl = observation.status_ttl_s
+        observed_at = observation.observed_at
+        expiry = expires_at(observation.observed_at, None if ttl is None else timedelta(seconds=ttl))
+        if expiry is None or now < expiry:
+            status = EvseStatus(observation.status)
+    return EvseState(evse["uid"], evse.get("evse_id"), status, observed_at, expiry, evse["connectors"])
+
+
+def _row_count(done: Result[Any]) -> int:
+    return cast("CursorResult[Any]", done).rowcount

@@ -1,0 +1,126 @@
+"""The tables. Only this package and the migrations see them; triggers (in the migration) fill `changes`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, event
+from sqlalchemy.orm import Mapped, Mapper, mapped_column, validates
+
+from app.db.base import Base, BigId, Document, UtcDateTime
+from app.stations.model import CONTENT, EvseDocument, derive, evse_documents
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Station(Base):
+    """A charging station. See `StationCreate` for the columns that come from outside."""
+
+    __tablename__ = "stations"
+    __table_args__ = (UniqueConstraint("source", "external_id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    source: Mapped[str] = mapped_column(String(200))
+    external_id: Mapped[str] = mapped_column(String(200))
+    title: Mapped[str] = mapped_column(Text)
+    operator: Mapped[str | None] = mapped_column(Text)
+    address: Mapped[str | None] = mapped_column(Text)
+    city: Mapped[str | None] = mapped_column(Text)
+    postal_code: Mapped[str | None] = mapped_column(String(20))
+    country: Mapped[str | None] = mapped_column(String(2))
+    longitude: Mapped[float] = mapped_column(Double)
+    latitude: Mapped[float] = mapped_column(Double)
+    evses: Mapped[list[EvseDocument]] = mapped_column(Document, default=list)
+    access: Mapped[str | None] = mapped_column(String(20))
+    opening_hours: Mapped[str | None] = mapped_column(Text)
+    price: Mapped[str | None] = mapped_column(Text)
+    evse_count: Mapped[int]
+    connector_mask: Mapped[int] = mapped_column(BigInteger)
+    max_power_kw: Mapped[float | None] = mapped_column(Double)
+    content_hash: Mapped[bytes] = mapped_column(LargeBinary(16))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_updated: Mapped[datetime] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the station vanished from its source; it is then in no answer."""
+
+    @validates("evses")
+    def _as_documents(self, _: str, evses: Any) -> list[EvseDocument]:
+        return evse_documents(evses)
+
+
+@event.listens_for(Station, "before_insert")
+@event.listens_for(Station, "before_update")
+def _derive(_mapper: Mapper[Station], _connection: object, station: Station) -> None:
+    """Keep the derived columns true to the content; `last_updated` moves only when the content does."""
+    station.evses = station.evses or []
+    derived = derive({name: getattr(station, name) for name in CONTENT})
+    if derived["content_hash"] == station.content_hash:
+        return
+    for name, value in derived.items():
+        setattr(station, name, value)
+    station.last_updated = _now()
+    station.created_at = station.created_at or station.last_updated
+
+
+class EvseStatusRow(Base):
+    """The newest live observation of an EVSE. Apart from `stations`: it changes thousands of times more often."""
+
+    __tablename__ = "evse_status"
+
+    station_id: Mapped[int] = mapped_column(BigId, ForeignKey("stations.id", ondelete="CASCADE"), primary_key=True)
+    evse_uid: Mapped[str] = mapped_column(String(200), primary_key=True)
+    status: Mapped[str] = mapped_column(String(20))
+    observed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """The source's time."""
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    source: Mapped[str] = mapped_column(String(200))
+
+
+class Change(Base):
+    """One line of the change feed: this station, or its status, is no more what it was."""
+
+    __tablename__ = "changes"
+    __table_args__ = (Index(None, "tx", "seq"), {"sqlite_autoincrement": True})
+
+    seq: Mapped[int] = mapped_column(BigId, primary_key=True)
+    tx: Mapped[int] = mapped_column(BigInteger)
+    """Number of the transaction that wrote it. On PostgreSQL `seq` is given out before the commit, so the order
+    of reading is (tx, seq), up to the oldest transaction still open. 0 on SQLite."""
+    kind: Mapped[str] = mapped_column(String(10))
+    """`station`, `status`, or `reset` (PostgreSQL: a table was truncated; everything must be read anew)."""
+    station_id: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Source(Base):
+    """Where stations come from, as `SourceFacts` describes it."""
+
+    __tablename__ = "sources"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    title: Mapped[str] = mapped_column(Text)
+    homepage: Mapped[str] = mapped_column(Text)
+    licence: Mapped[str] = mapped_column(Text)
+    licence_url: Mapped[str] = mapped_column(Text)
+    attribution: Mapped[str] = mapped_column(Text)
+    cadence_s: Mapped[int] = mapped_column(BigInteger)
+    status_ttl_s: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class ImportRun(Base):
+    """The report of one import."""
+
+    __tablename__ = "import_runs"
+    __table_args__ = (Index(None, "source", "started_at"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    source: Mapped[str] = mapped_column(String(200))
+    input: Mapped[str] = mapped_column(Text)
+    """File name or URL, without credentials."""
+    full: Mapped[bool]
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(Text)
+    """Why the run ended early; `None`: it has not."""
+    report: Mapped[dict[str, Any] | None] = mapped_column(Document)

@@ -1,0 +1,249 @@
+"""What both databases must do alike."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, select, text
+
+from app.db import Database
+from app.db.migrate import check_for_drift, migrate, require_current
+from app.errors import SchemaMissingError
+from app.sources.demo import FACTS
+from app.stations import Station, StationCreate, repository, runs
+from app.stations.feed import changes_after, current_position, prune
+from app.stations.model import StoredStation
+from app.stations.repository import Observation, Written
+from app.stations.tables import Change
+from app.stations.vocabulary import Access, EvseStatus
+from tests.make import NOW, station
+
+LATER = NOW + timedelta(hours=1)
+
+
+async def store(database: Database, *stations: StationCreate, now: object = NOW) -> Written:
+    async with database.open_session() as session:
+        return await repository.store(session, "test", stations, now)  # type: ignore[arg-type]
+
+
+async def read_all(database: Database, now: object = NOW) -> list[StoredStation]:
+    async with database.open_session(read_only=True) as session:
+        pages = [page async for page in repository.all_stations(session, now)]  # type: ignore[arg-type]
+    return [each for page in pages for each in page]
+
+
+def test_migrations_lead_to_the_mapped_tables(database_url: str) -> None:
+    check_for_drift(database_url)
+    require_current(database_url)
+
+
+def test_migrating_again_does_nothing(database_url: str) -> None:
+    migrate(database_url)
+    require_current(database_url)
+
+
+def test_a_database_without_tables_is_refused_with_the_command_to_run(tmp_path: object) -> None:
+    with pytest.raises(SchemaMissingError, match="voltway migrate"):
+        require_current(f"sqlite:///{tmp_path}/none.db")
+
+
+async def test_a_station_is_read_back_as_it_was_stored(database: Database) -> None:
+    given = station(
+        operator="Stadtwerke Größenwahn",
+        address="Straße 1",
+        city="Łódź",
+        postal_code="01-234",
+        country="PL",
+        access=Access.PUBLIC,
+        opening_hours="24/7",
+        price="0,49 €",
+    )
+    await store(database, given)
+    (read,) = await read_all(database)
+    for name, value in given:
+        if name != "evses":
+            assert getattr(read, name) == value
+    assert read.evses[0].uid == "1"
+    assert read.evses[0].connectors == [{"type": "ccs2", "power_kw": 50.0}]
+    assert read.created_at == read.last_updated == NOW
+
+
+async def test_equal_content_is_not_written_again(database: Database) -> None:
+    first = await store(database, station("1"), station("2"))
+    assert (first.new, first.updated, first.unchanged) == ([0, 1], [], [])
+    async with database.open_session() as session:
+        position = await current_position(session)
+    again = await store(database, station("1"), station("2", title="renamed"), station("3"), now=LATER)
+    assert (again.new, again.updated, again.unchanged) == ([2], [1], [0])
+    one, two, three = await read_all(database)
+    assert (one.last_updated, two.last_updated, three.last_updated) == (NOW, LATER, LATER)
+    assert two.created_at == NOW
+    async with database.open_session() as session:
+        changes = await changes_after(session, position)
+    assert changes is not None
+    assert changes.station_ids == {two.id, three.id}
+
+
+async def test_a_dry_run_tells_and_stores_nothing(database: Database) -> None:
+    async with database.open_session(read_only=True) as session:
+        written = await repository.store(session, "test", [station()], NOW, dry_run=True)
+    assert written.new == [0]
+    assert await read_all(database) == []
+
+
+async def test_a_removed_station_is_in_no_answer_and_comes_back_with_its_id(database: Database) -> None:
+    await store(database, station("1"), station("2"))
+    before = {each.external_id: each.id for each in await read_all(database)}
+    async with database.open_session() as session:
+        assert await repository.remove(session, "test", ["2", "unheard of"], NOW) == 1
+        assert await repository.remove(session, "test", ["2"], NOW) == 0
+        assert await repository.count(session) == 1
+    assert [each.external_id for each in await read_all(database)] == ["1"]
+    assert (await store(database, station("2"))).updated == [0]
+    assert {each.external_id: each.id for each in await read_all(database)} == before
+
+
+async def test_a_station_added_by_the_orm_gets_its_derived_columns(database: Database) -> None:
+    with pytest.warns(DeprecationWarning, match="dict"):
+        fields = station(country="DE").dict()
+    async with database.open_session() as session:
+        session.add(Station(**fields))
+        session.add(Station(**StationCreate(title="bare", longitude=1, latitude=2).model_dump()))
+    unchanged = await store(database, station(country="DE"))
+    assert unchanged.unchanged == [0]
+    async with database.open_session() as session:
+        bare = (await session.execute(select(Station).where(Station.title == "bare"))).scalar_one()
+        assert (bare.evse_count, bare.connector_mask, bare.max_power_kw) == (0, 0, None)
+        before = bare.last_updated
+        bare.title = "changed"
+    assert bare.last_updated > before
+
+
+async def test_a_unit_of_work_that_fails_leaves_nothing(database: Database) -> None:
+    async def fail_halfway() -> None:
+        async with database.open_session() as session:
+            await repository.store(session, "test", [station()], NOW)
+            raise RuntimeError("halfway")
+
+    with pytest.raises(RuntimeError, match="halfway"):
+        await fail_halfway()
+    assert await read_all(database) == []
+
+
+async def test_external_ids_come_in_pages_that_hold_them_all(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "PAGE", 3)
+    await store(database, *(station(str(n)) for n in range(7)))
+    async with database.open_session(read_only=True) as session:
+        pages = [page async for page in repository.external_ids(session, "test")]
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert sorted(each for page in pages for each in page) == [str(n) for n in range(7)]
+
+
+async def test_live_status_outranks_the_record_until_it_is_too_old(database: Database) -> None:
+    await store(database, station())
+    (read,) = await read_all(database)
+    async with database.open_session() as session:
+        await runs.register_source(session, FACTS.as_row() | {"name": "feed", "status_ttl_s": 60})
+        seen = Observation(read.id, "1", EvseStatus.AVAILABLE, NOW)
+        await repository.observe(session, "feed", [seen], NOW)
+    (fresh,) = await read_all(database, NOW + timedelta(seconds=59))
+    assert (fresh.evses[0].status, fresh.evses[0].observed_at) == (EvseStatus.AVAILABLE, NOW)
+    assert fresh.evses[0].expires_at == NOW + timedelta(seconds=60)
+    (stale,) = await read_all(database, NOW + timedelta(seconds=60))
+    assert stale.evses[0].status is EvseStatus.UNKNOWN
+
+
+async def test_every_way_to_write_is_in_the_change_feed(database: Database) -> None:
+    await store(database, station("1"), station("2"), station("3"))
+    one, two, three = await read_all(database)
+    async with database.open_session() as session:
+        position = await current_position(session)
+        assert await changes_after(session, position) is not None
+    async with database.open_session() as session:
+        await repository.observe(session, "test", [Observation(one.id, "1", EvseStatus.CHARGING, NOW)], NOW)
+        await session.execute(text("UPDATE stations SET title = 'by hand' WHERE external_id = '2'"))
+        await session.execute(delete(Station).where(Station.external_id == "3"))
+    async with database.open_session() as session:
+        changes = await changes_after(session, position)
+    assert changes is not None
+    assert changes.station_ids == {one.id, two.id, three.id}
+
+
+async def test_a_reader_takes_the_feed_in_pieces(database: Database) -> None:
+    await store(database, station("0"))
+    async with database.open_session() as session:
+        position = await current_position(session)
+    await store(database, *(station(str(n)) for n in range(1, 6)))
+    seen: set[int] = set()
+    more = True
+    while more:
+        async with database.open_session() as session:
+            changes = await changes_after(session, position, limit=2)
+        assert changes is not None
+        assert len(changes.station_ids) <= 2
+        seen |= changes.station_ids
+        position, more = changes.position, changes.more
+    assert len(seen) == 5
+
+
+async def test_a_reader_whose_place_was_pruned_is_told_to_start_anew(database: Database) -> None:
+    await store(database, station("1"))
+    async with database.open_session() as session:
+        old = await current_position(session)
+    await store(database, station("2"))
+    async with database.open_session() as session:
+        new = await current_position(session)
+        await prune(session, before=NOW + timedelta(days=3_650))
+        assert await changes_after(session, old) is None
+        up_to_date = await changes_after(session, new)
+        assert up_to_date is not None
+        assert up_to_date.station_ids == set()
+
+
+async def test_pruning_keeps_what_is_young(database: Database) -> None:
+    await store(database, station("1"), station("2"))
+    async with database.open_session() as session:
+        await prune(session, before=NOW - timedelta(days=36_500))
+        assert len((await session.execute(select(Change))).all()) == 2
+
+
+async def test_a_late_commit_is_not_skipped(postgresql_url: str) -> None:
+    """On PostgreSQL the second transaction may commit, with higher numbers, before the first."""
+    database = Database(postgresql_url)
+    await store(database, station("0"))
+    async with database.open_session() as session:
+        position = await current_position(session)
+    async with database.open_session() as slow:
+        await repository.store(slow, "test", [station("slow")], NOW)
+        await store(database, station("fast"))
+        async with database.open_session() as session:
+            between = await changes_after(session, position)
+    assert between is not None
+    async with database.open_session() as session:
+        after = await changes_after(session, between.position)
+        ids = await repository.ids_of(session, "test", ["slow", "fast"])
+    assert after is not None
+    assert between.station_ids | after.station_ids == set(ids.values())
+    await database.close()
+
+
+async def test_a_truncated_table_makes_readers_start_anew(postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    await store(database, station())
+    async with database.open_session() as session:
+        position = await current_position(session)
+    async with database.open_session() as session:
+        await session.execute(text("TRUNCATE stations CASCADE"))
+    async with database.open_session() as session:
+        assert await changes_after(session, position) is None
+    await database.close()
+
+
+async def test_erasing_a_source_leaves_the_others(database: Database) -> None:
+    await store(database, station())
+    async with database.open_session() as session:
+        other = StationCreate(source="other", title="stays", longitude=0, latitude=0)
+        await repository.store(session, "other", [other], NOW)
+        assert await repository.erase_source(session, "test") == 1
+    assert [each.title for each in await read_all(database)] == ["stays"]

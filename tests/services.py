@@ -1,0 +1,54 @@
+"""Servers that tests need, started privately for one run: own data folder, own free port, gone afterwards."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def postgresql_programs() -> Path | None:
+    """Folder of `initdb` and `pg_ctl`; Debian keeps them off the PATH."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+    return folders[-1] if folders else None
+
+
+@contextmanager
+def postgresql(programs: Path) -> Iterator[str]:
+    """Yield the URL of a new server's empty database `postgres`."""
+    account = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="voltway-postgresql-"))
+    if account:  # PostgreSQL refuses to run as root
+        shutil.chown(folder, "postgres", "postgres")
+    port = free_port()
+
+    def run(program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [programs / program, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+            **account,  # type: ignore[call-overload]
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stdout}{done.stderr}")
+
+    try:
+        run("initdb", "-D", "data", "-U", "voltway", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
+        run("pg_ctl", "-D", "data", "-w", "-l", "server.log", "-o", options, "start")
+        try:
+            yield f"postgresql://voltway@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
