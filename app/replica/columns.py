@@ -1,0 +1,219 @@
+"""The catalogue as columns: one row a station, one entry a connector, in arrays that grow at their end."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.replica.sphere import Rows, unit_vectors
+from app.stations.model import EvseState, StoredStation
+from app.stations.query import Box, StationQuery
+from app.stations.status import in_station_words, station_status
+from app.stations.vocabulary import CONNECTOR_TYPES, StationStatus
+
+_TYPE_CODE = {connector_type.value: code for code, connector_type in enumerate(CONNECTOR_TYPES)}
+_STATUS_CODE = {status: code for code, status in enumerate(StationStatus)}
+_NO_CONNECTOR = 255
+"""Type code of the entry that stands for an EVSE without connectors, or a station without EVSEs."""
+_NO_POWER = -1
+_NEVER = float("inf")
+
+Mask = NDArray[np.bool_]
+Number = TypeVar("Number", bound=np.generic)
+Render = Callable[[StoredStation], bytes]
+"""Makes a station's JSON object, complete but for the distance."""
+
+
+class Growing(Generic[Number]):
+    """An array with room at its end."""
+
+    def __init__(self, dtype: type[Number], width: int | None = None) -> None:
+        self._room: NDArray[Number] = np.empty(64 if width is None else (64, width), dtype)
+        self._size = 0
+
+    def extend(self, values: Sequence[Any] | NDArray[Any]) -> None:
+        size = self._size + len(values)
+        if size > len(self._room):
+            grown = np.empty((max(size, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
+            grown[: self._size] = self.used
+            self._room = grown
+        self._room[self._size : size] = values
+        self._size = size
+
+    def keep(self, rows: Rows) -> None:
+        """Shrink to these rows, in their order."""
+        self._room = self._room[rows]
+        self._size = len(rows)
+
+    @property
+    def used(self) -> NDArray[Number]:
+        """A view of what has been put in; writing to it changes the array."""
+        return self._room[: self._size]
+
+
+class Words:
+    """Small numbers for strings that occur often."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str | None, int] = {}
+
+    def code(self, word: str | None) -> int:
+        """The word's number, a new one if need be."""
+        return self._codes.setdefault(word, len(self._codes))
+
+    def find(self, word: str | None) -> int:
+        """The word's number, or -1, which no row has."""
+        return self._codes.get(word, -1)
+
+
+class Columns:
+    """Rows are only ever appended; a station that changes gets a new row and its old one is marked as gone."""
+
+    def __init__(self, render: Render) -> None:
+        self._render = render
+        self.ids = Growing(np.int64)
+        self.points = Growing(np.float64, 3)
+        self.present = Growing(np.bool_)
+        self.expires_at = Growing(np.float64)
+        """When a live status of the station ceases to hold, in seconds since 1970; infinity: never."""
+        self.fragments: list[bytes] = []
+        self._positions = Growing(np.float64, 2)  # longitude, latitude in degrees
+        self._words = {name: Words() for name in ("source", "operator", "country", "access")}
+        self._codes = {name: Growing(np.int32) for name in self._words}
+        self._status = Growing(np.uint8)
+        self._texts: list[str] = []
+        self._first_connector = Growing(np.int64)
+        self._connector_count = Growing(np.int64)
+        self._connector_type = Growing(np.uint8)
+        self._connector_power_w = Growing(np.int32)
+        self._connector_status = Growing(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.fragments)
+
+    def append(self, stations: Sequence[StoredStation]) -> None:
+        """Add a row for each station, in order."""
+        positions = np.array([(s.longitude, s.latitude) for s in stations], np.float64).reshape(-1, 2)
+        self._positions.extend(positions)
+        self.points.extend(unit_vectors(positions[:, 0], positions[:, 1]))
+        self.ids.extend([s.id for s in stations])
+        self.present.extend([True] * len(stations))
+        self.expires_at.extend([_expiry(s) for s in stations])
+        self._status.extend([_STATUS_CODE[station_status(e.status for e in s.evses)] for s in stations])
+        for name, words in self._words.items():
+            self._codes[name].extend([words.code(_fold(getattr(s, name))) for s in stations])
+        self._append_connectors(stations)
+        self._texts += [_searchable(s) for s in stations]
+        self.fragments += [self._render(s) for s in stations]
+
+    def _append_connectors(self, stations: Sequence[StoredStation]) -> None:
+        entries = [list(_connector_entries(station.evses)) for station in stations]
+        counts = np.array([len(of_station) for of_station in entries], np.int64)
+        first = len(self._connector_type.used)
+        self._first_connector.extend(first + np.cumsum(counts) - counts)
+        self._connector_count.extend(counts)
+        flat = [entry for of_station in entries for entry in of_station]
+        self._connector_type.extend([connector_type for connector_type, _, _ in flat])
+        self._connector_power_w.extend([power_w for _, power_w, _ in flat])
+        self._connector_status.extend([status for _, _, status in flat])
+
+    def matching(self, query: StationQuery, rows: Rows) -> Rows:
+        """Those of the rows that are present and pass every filter of the query."""
+        rows = rows[self.present.used[rows]]
+        for name, codes in self._codes.items():
+            if (wanted := getattr(query, name)) is not None:
+                rows = rows[codes.used[rows] == self._words[name].find(_fold(wanted))]
+        if query.box is not None:
+            rows = rows[_inside(query.box, self._positions.used[rows])]
+        if query.status is not None:
+            rows = rows[self._status.used[rows] == _STATUS_CODE[query.status]]
+        if query.connector or query.min_power_kw is not None or query.status is not None:
+            rows = rows[self._any_connector(query, rows)]
+        if query.q is not None:
+            wanted = _fold(query.q)
+            rows = np.array([row for row in rows.tolist() if wanted in self._texts[row]], np.intp)
+        return rows
+
+    def compact(self) -> None:
+        """Drop the rows that are gone; the others move up and keep their order."""
+        rows = np.flatnonzero(self.present.used)
+        entries, starts = self._entries(rows)
+        for of_connectors in (self._connector_type, self._connector_power_w, self._connector_status):
+            of_connectors.keep(entries)
+        for column in self._row_columns():
+            column.keep(rows)
+        self._first_connector.used[:] = starts
+        kept = rows.tolist()
+        self.fragments = [self.fragments[row] for row in kept]
+        self._texts = [self._texts[row] for row in kept]
+
+    def _row_columns(self) -> Iterable[Growing[Any]]:
+        yield self.ids
+        yield self.points
+        yield self.present
+        yield self.expires_at
+        yield self._positions
+        yield self._status
+        yield self._first_connector
+        yield self._connector_count
+        yield from self._codes.values()
+
+    def _entries(self, rows: Rows) -> tuple[Rows, Rows]:
+        """The connector entries of the rows, one row after the other, and where each row's begin among them."""
+        counts = self._connector_count.used[rows]
+        starts = np.cumsum(counts) - counts
+        return np.arange(counts.sum()) + np.repeat(self._first_connector.used[rows] - starts, counts), starts
+
+    def _any_connector(self, query: StationQuery, rows: Rows) -> Mask:
+        """Whether one connector of a row meets all that is asked of type, power and its EVSE's status."""
+        if not len(rows):
+            return np.zeros(0, np.bool_)
+        entries, starts = self._entries(rows)
+        good = np.ones(len(entries), np.bool_)
+        if query.connector:
+            good &= np.isin(self._connector_type.used[entries], [_TYPE_CODE[kind] for kind in query.connector])
+        if query.min_power_kw is not None:
+            good &= self._connector_power_w.used[entries] >= round(query.min_power_kw * 1000)
+        if query.status is not None:
+            good &= self._connector_status.used[entries] == _STATUS_CODE[query.status]
+        return np.logical_or.reduceat(good, starts)
+
+
+def _expiry(station: StoredStation) -> float:
+    return min((evse.expires_at.timestamp() for evse in station.evses if evse.expires_at), default=_NEVER)
+
+
+def _connector_entries(evses: Iterable[EvseState]) -> Iterable[tuple[int, int, int]]:
+    """(type, power in W, status of its EVSE) of each connector; at least one entry."""
+    unknown = _STATUS_CODE[StationStatus.UNKNOWN]
+    empty = True
+    for evse in evses:
+        empty = False
+        status = _STATUS_CODE[in_station_words(evse.status)]
+        for connector in evse.connectors:
+            power_kw = connector.get("power_kw")
+            power_w = _NO_POWER if power_kw is None else round(power_kw * 1000)
+            yield _TYPE_CODE[connector["type"]], power_w, status
+        if not evse.connectors:
+            yield _NO_CONNECTOR, _NO_POWER, status
+    if empty:
+        yield _NO_CONNECTOR, _NO_POWER, unknown
+
+
+def _fold(word: str | None) -> str | None:
+    return None if word is None else word.casefold()
+
+
+def _searchable(station: StoredStation) -> str:
+    parts = (station.title, station.operator, station.address, station.postal_code, station.city)
+    return "\n".join(part for part in parts if part).casefold()
+
+
+def _inside(box: Box, positions: NDArray[np.float64]) -> Mask:
+    longitude, latitude = positions[:, 0], positions[:, 1]
+    if box.west <= box.east:
+        inside = (longitude >= box.west) & (longitude <= box.east)
+    else:
+        inside = (longitude >= box.west) | (longitude <= box.east)
+    return inside & (latitude >= box.south) & (latitude <= box.north)

@@ -1,0 +1,119 @@
+"""Keeps a replica equal to the database: loads it, then follows the change feed."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Protocol
+
+from app.errors import DatabaseUnavailableError, NotReadyError
+from app.replica.columns import Render
+from app.replica.replica import Replica
+from app.stations.changes import Changes, FeedPosition
+from app.stations.model import StoredStation
+
+logger = logging.getLogger(__name__)
+
+_CHUNK = 1_000
+"""Stations read anew at a time."""
+
+
+class CatalogueReader(Protocol):
+    """What the follower asks of the database; each call may raise DatabaseUnavailableError."""
+
+    async def position(self) -> FeedPosition:
+        """The feed's present end."""
+
+    def all_stations(self, now: datetime) -> AsyncIterator[list[StoredStation]]:
+        """Every station, in pages."""
+
+    async def changes_after(self, position: FeedPosition) -> Changes | None:
+        """What has changed since; `None`: too much has, read all stations."""
+
+    async def get_many(self, ids: Collection[int], now: datetime) -> list[StoredStation]:
+        """Those of the stations that exist."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Follower:
+    """Owns the process's replica."""
+
+    def __init__(self, reader: CatalogueReader, render: Render, now: Callable[[], datetime] = _utc_now) -> None:
+        self._reader = reader
+        self._render = render
+        self._now = now
+        self._replica: Replica | None = None
+        self._position: FeedPosition | None = None
+        self.caught_up_at: datetime | None = None
+        """When the replica was last known to equal the database; `None`: never yet."""
+
+    @property
+    def replica(self) -> Replica:
+        """Raises NotReadyError until it has been loaded for the first time."""
+        if self._replica is None:
+            raise NotReadyError("The catalogue is still being loaded. Try again in a moment.")
+        return self._replica
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the replica was last known to equal the database."""
+        return None if self.caught_up_at is None else (self._now() - self.caught_up_at).total_seconds()
+
+    async def run(self, every_s: float) -> None:
+        """Catch up again and again until cancelled; while the database is away, the replica stays as it was."""
+        reachable = True
+        while True:
+            try:
+                await self.catch_up()
+                if not reachable:
+                    logger.info("database_back")
+                reachable = True
+            except DatabaseUnavailableError as error:
+                if reachable:
+                    logger.warning(
+                        "database_away: searches go on with what is in memory", extra={"error": str(error)}
+                    )
+                reachable = False
+            except Exception:
+                logger.exception("replica_follow_failed")  # the age in /api/v1/health tells how long already
+            await asyncio.sleep(every_s)
+
+    async def catch_up(self) -> None:
+        """Bring the replica to the state of the database. Raises DatabaseUnavailableError."""
+        now = self._now()
+        if not await self._follow(now):
+            await self._load(now)
+        await self._refresh(self.replica.expired(now), now)
+        self.caught_up_at = now
+
+    async def _follow(self, now: datetime) -> bool:
+        """Apply the changes since the last time; False when all must be loaded anew."""
+        while self._position is not None:
+            changes = await self._reader.changes_after(self._position)
+            if changes is None:
+                return False
+            await self._refresh(changes.station_ids, now)
+            self._position = changes.position
+            if not changes.more:
+                return True
+        return False
+
+    async def _load(self, now: datetime) -> None:
+        """Read everything into a new replica, then put it in place of the old one."""
+        position = await self._reader.position()  # first: what changes during the reading is then applied again
+        replica = Replica(self._render)
+        async for page in self._reader.all_stations(now):
+            replica.put(page)
+        self._replica, self._position = replica, position
+        logger.info("catalogue_loaded", extra={"stations": len(replica)})
+
+    async def _refresh(self, ids: Collection[int], now: datetime) -> None:
+        waiting = iter(ids)
+        while chunk := set(islice(waiting, _CHUNK)):
+            found = await self._reader.get_many(chunk, now)
+            self.replica.put(found)
+            self.replica.remove(chunk - {station.id for station in found})
