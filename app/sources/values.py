@@ -1,0 +1,47 @@
+"""Reading the values of a record: small converters that every adapter uses.
+
+Each returns `None` for an empty value and raises BadField, naming the source's own field, for one that it cannot
+read.
+"""
+
+import math
+import re
+
+from app.sources.records import BadField
+
+_UNWANTED = re.compile(r"[\x00-\x1f\x7f\s]+")
+
+
+def text(value: object, max_length: int = 500) -> str | None:
+    """One line: runs of white space and control characters become one blank; cut to `max_length`."""
+    if value is None:
+        return None
+    line = str(value)
+    if not (line.isprintable() and "  " not in line):
+        line = _UNWANTED.sub(" ", line)
+    return line.strip()[:max_length].rstrip() or None
+
+
+def number(field: str, value: object, *, decimal_comma: bool = False) -> float | None:
+    """A finite number; with `decimal_comma`, `1.234,5` and `1234,5` are read as 1234.5."""
+    if value is None:
+        return None
+    written = str(value).strip()
+    if not written:
+        return None
+    try:
+        if decimal_comma and "," in written:
+            written = written.replace(".", "").replace(",", ".")
+        result = float(written)
+    except ValueError:
+        raise BadField(field, value, "not_a_number", "This is not a number.") from None
+    if not math.isfinite(result) or "_" in written:
+        raise BadField(field, value, "not_a_number", "This is not a finite number.")
+    return result
+
+
+def required(field: str, value: float | None) -> float:
+    """Reject the record when the value is missing."""
+    if value is None:
+        raise BadField(field, "", "missing", f"{field} is empty, and a station cannot be stored without it.")
+    return value
