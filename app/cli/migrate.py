@@ -1,0 +1,13 @@
+"""`voltway migrate`."""
+
+import typer
+
+from app.db import migrate as migrations
+from app.settings import Settings
+
+
+def migrate() -> None:
+    """Create the tables, or bring them to this version. Does nothing when they are up to date."""
+    settings = Settings()
+    migrations.migrate(settings.database_url)
+    typer.echo(f"database is up to date: {settings.shown_database_url}")

@@ -1,0 +1,26 @@
+"""`voltway serve`."""
+
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from app.db.migrate import require_current
+from app.settings import Settings
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes that answer requests.", min=1, max=256)] = 1,
+) -> None:
+    """Answer requests over HTTP until interrupted."""
+    require_current(Settings().database_url)
+    at = f"http://{host}:{port}"
+    typer.echo(
+        f"VoltWay answers at {at}\n"
+        f"  documentation  {at}/docs\n"
+        f"  nearest        {at}/api/v1/stations?latitude=52.52&longitude=13.405&status=available&limit=5\n"
+        f"  health         {at}/api/v1/health"
+    )
+    uvicorn.run("app.main:app", host=host, port=port, workers=workers, http="httptools", access_log=False)

@@ -1,0 +1,48 @@
+"""The list of records that an import refused, for whoever can mend them."""
+
+import csv
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from app.sources.records import Rejection
+
+COLUMNS = ("line", "record", "external_id", "field", "value", "reason", "why", "fix")
+
+
+class RejectionsFile:
+    """A CSV file that comes into being with the first rejection."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: TextIO | None = None
+
+    @property
+    def written(self) -> bool:
+        return self._file is not None
+
+    def write(self, rejection: Rejection) -> None:
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("w", encoding="utf-8", newline="")
+            csv.writer(self._file).writerow(COLUMNS)
+        at = rejection.position
+        csv.writer(self._file).writerow(
+            [
+                at.line,
+                at.record,
+                rejection.external_id,
+                rejection.field,
+                rejection.value,
+                rejection.reason,
+                rejection.why,
+                rejection.fix,
+            ]
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
