@@ -1,0 +1,71 @@
+"""Searching stations and reading one."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+
+from app.api.deps import DatabaseDep, FollowerDep
+from app.api.errors import documented
+from app.api.v1 import render
+from app.api.v1.schemas import StationDetail, StationNearby
+from app.stations.catalogue import Catalogue
+from app.stations.query import StationQuery
+
+router = APIRouter(prefix="/api/v1/stations", tags=["stations"])
+_JSON = "application/json"
+
+
+@router.get(
+    "",
+    summary="List charging stations",
+    response_model=None,
+    responses={
+        200: {
+            "model": list[StationNearby],
+            "headers": {
+                "X-Total-Count": {
+                    "description": "How many stations match; absent for nearest anywhere (no radius).",
+                    "schema": {"type": "integer"},
+                },
+                "Link": {"description": 'The next page, if any: `rel="next"`.', "schema": {"type": "string"}},
+            },
+        },
+        **documented(422, 503),
+    },
+)
+async def list_stations(query: Annotated[StationQuery, Query()], request: Request, follower: FollowerDep) -> Response:
+    """Stations near a position, the nearest first (ties by id), with their distance and their state now.
+
+    Without a position: all stations that match, by id. Filters combine; connector, power and status must hold
+    together on one EVSE.
+    """
+    answer = follower.replica.search(query)
+    headers = {} if answer.total is None else {"X-Total-Count": str(answer.total)}
+    if answer.more:
+        headers["Link"] = _next_page(request, query)
+    return Response(b"[" + b",".join(answer.items) + b"]", headers=headers, media_type=_JSON)
+
+
+def _next_page(request: Request, query: StationQuery) -> str:
+    """RFC 8288; relative, so that it holds behind any proxy."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name not in {"skip", "limit"}]
+    page = urlencode([*kept, ("skip", query.skip + query.limit), ("limit", query.limit)])
+    return f'<{request.url.path}?{page}>; rel="next"'
+
+
+@router.get(
+    "/{station_id}",
+    summary="One charging station",
+    response_model=None,
+    responses={200: {"model": StationDetail}, **documented(404, 422, 503)},
+)
+async def get_station(
+    station_id: Annotated[int, Path(ge=1, le=2**63 - 1, description="VoltWay's own id.")], database: DatabaseDep
+) -> Response:
+    """All that is known of a station: EVSEs, connectors, states with the time they were seen, source and licence."""
+    found = await Catalogue(database).get_many([station_id], datetime.now(UTC))
+    if not found:
+        raise HTTPException(404, f"There is no station {station_id}.")
+    return Response(render.detail(found[0]), media_type=_JSON)
