@@ -1,12 +1,23 @@
 """Stations made up for tests."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from app.sources.records import SourceFacts
 from app.stations.model import Connector, Evse, EvseState, StationCreate, StoredStation
 from app.stations.vocabulary import ConnectorType, EvseStatus
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+FACTS = SourceFacts(
+    name="test",
+    title="A source for tests",
+    homepage="",
+    licence="CC0-1.0",
+    licence_url="https://creativecommons.org/publicdomain/zero/1.0/",
+    attribution="Nobody",
+    cadence=timedelta(days=1),
+    record_noun="lines",
+)
 
 
 def station(external_id: str = "1", **fields: Any) -> StationCreate:

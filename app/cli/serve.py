@@ -8,6 +8,10 @@ import uvicorn
 from app.db.migrate import require_current
 from app.settings import Settings
 
+MAX_HEAD_BYTES = 256 << 10
+"""Longest request line and headers; far more than any sound request has."""
+KEEP_ALIVE_S = 30
+
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -23,4 +27,13 @@ def serve(
         f"  nearest        {at}/api/v1/stations?latitude=52.52&longitude=13.405&status=available&limit=5\n"
         f"  health         {at}/api/v1/health"
     )
-    uvicorn.run("app.main:app", host=host, port=port, workers=workers, http="httptools", access_log=False)
+    uvicorn.run(
+        "app.main:app",
+        host=host,
+        port=port,
+        workers=workers,
+        http="h11",  # httptools answers a request line of over 64 KiB by itself, without saying what is wrong
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        access_log=False,
+    )

@@ -140,25 +140,21 @@ class _Run:
         await self._store(good, gone)
 
     def _checked(self, outcome: Outcome) -> Outcome:
-        """Reject a station that cannot be where it says, or whose id has come before."""
-        if isinstance(outcome, Rejection) and outcome.external_id:
-            self._seen.add(outcome.external_id)  # refused, but not vanished
-        if not isinstance(outcome, Parsed):
+        """Reject a record whose id has come before, or a station that cannot be where it says."""
+        external_id = _external_id(outcome)
+        first = external_id is None or self._seen.add(external_id)  # also of the refused: they have not vanished
+        if isinstance(outcome, Rejection):
             return outcome
-        station = outcome.station
-        new = self._seen.add(station.external_id)
-        wrong = check_coordinates(station.longitude, station.latitude, station.country)
-        if wrong:
-            place = f"{station.longitude}, {station.latitude}"
-            reason, why, fix, field = wrong.reason, wrong.why, wrong.fix, "longitude, latitude"
-        elif not new:
-            place, field, reason = station.external_id, "external_id", "repeated_id"
+        if not first:
             why, fix = "An earlier record of this input has the same id.", "Give each station one record."
-        else:
-            return outcome
-        return Rejection(
-            outcome.position, field, place, reason, why, fix, station.external_id, records=outcome.records
-        )
+            return _rejection(outcome, "external_id", str(external_id), "repeated_id", why, fix)
+        if isinstance(outcome, Parsed):
+            at = outcome.station
+            wrong = check_coordinates(at.longitude, at.latitude, at.country)
+            if wrong:
+                place = f"{at.longitude}, {at.latitude}"
+                return _rejection(outcome, "longitude, latitude", place, wrong.reason, wrong.why, wrong.fix)
+        return outcome
 
     def _reject(self, rejection: Rejection) -> None:
         self._report.rejected[rejection.reason] += rejection.records
@@ -187,6 +183,16 @@ class _Run:
                 self._report.removed += await repository.remove(
                     session, self._name, vanished, self._now, dry_run=self._dry_run
                 )
+
+
+def _external_id(outcome: Outcome) -> str | None:
+    if isinstance(outcome, Parsed):
+        return outcome.station.external_id
+    return outcome.gone_id if isinstance(outcome, Skip) else outcome.external_id
+
+
+def _rejection(outcome: Parsed | Skip, field: str, value: str, reason: str, why: str, fix: str) -> Rejection:
+    return Rejection(outcome.position, field, value, reason, why, fix, _external_id(outcome), records=outcome.records)
 
 
 def _take(outcomes: Iterator[Outcome]) -> list[Outcome]:

@@ -7,12 +7,17 @@ from itertools import islice
 from typing import BinaryIO
 
 from app.errors import SourceFormatError
+from app.sources.first_bytes import what_it_is
 from app.sources.records import Position, Rejection
 
-MAX_LINE_BYTES = 1 << 20
+MAX_LINE_BYTES = 1 << 17
+"""Also the length of the longest cell that the csv module reads."""
 MAX_ROW_LINES = 50
 """A quoted cell that does not end within so many lines was never meant to begin."""
 MAX_PREAMBLE_LINES = 100
+
+_TOO_LONG = f"(a line of over {MAX_LINE_BYTES:,} bytes)"
+"""Stands for such a line; being one cell, it fits no header."""
 
 Cells = list[str]
 Row = dict[str, str]
@@ -30,24 +35,32 @@ def read_table(
     Raises SourceFormatError when none of the first 100 lines is a header.
     """
     lines = _decoded_lines(file)
-    header, delimiter, header_line = _find_header(lines, delimiters, is_header)
+    found = _find_header(lines, delimiters, is_header)
+    if not found:
+        raise SourceFormatError(
+            f"None of the first {MAX_PREAMBLE_LINES} lines is the header row of this format. {what_it_is(file)}"
+        )
+    header, delimiter, header_line = found
     record = 0
-    for line, cells in _split_rows(lines, delimiter, len(header), first_line=header_line + 1):
-        if not any(cells):
+    for number, line, cells in _split_rows(lines, delimiter, len(header), first_line=header_line + 1):
+        if cells is not None and not any(cells):
             continue
         record += 1
-        position = Position(record, line)
-        if len(cells) != len(header):
-            yield Rejection(
-                position,
-                field="row",
-                value=delimiter.join(cells)[:200],
-                reason="column_count",
-                why=f"The row has {len(cells)} cells where the header has {len(header)}.",
-                fix="Quote every cell that contains the delimiter, a quotation mark or a line break.",
-            )
+        position = Position(record, number)
+        if cells is not None and len(cells) == len(header):
+            yield position, dict(zip(header, cells, strict=True))
         else:
-            yield position, dict(zip(header, map(str.strip, cells), strict=True))
+            yield _misfit(position, line, cells, len(header))
+
+
+def _misfit(position: Position, line: str, cells: Cells | None, width: int) -> Rejection:
+    """Say why a row is refused, by its first line."""
+    if cells is None:
+        reason, why = "quotation_mark", "A quotation mark opens a cell that does not end."
+    else:
+        reason, why = "column_count", f"The row has {len(cells)} cells where the header has {width}."
+    fix = "Quote every cell that contains the delimiter, a quotation mark or a line break."
+    return Rejection(position, "row", line.strip()[:200], reason, why, fix)
 
 
 def _decoded_lines(file: BinaryIO) -> Iterator[str]:
@@ -55,24 +68,31 @@ def _decoded_lines(file: BinaryIO) -> Iterator[str]:
 
     Decided line by line, because such files are put together from parts of different origin."""
     while raw := file.readline(MAX_LINE_BYTES):
+        if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+            _pass_over_line(file)
+            yield _TOO_LONG
+            continue
         try:
             yield raw.decode("utf-8")
         except UnicodeDecodeError:
             yield raw.decode("cp1252", errors="replace")
 
 
+def _pass_over_line(file: BinaryIO) -> None:
+    while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+        pass
+
+
 def _find_header(
     lines: Iterator[str], delimiters: str, is_header: Callable[[Sequence[str]], bool]
-) -> tuple[Cells, str, int]:
+) -> tuple[Cells, str, int] | None:
     """Return the header's names, the delimiter, and the header's line number."""
     for number, line in enumerate(islice(lines, MAX_PREAMBLE_LINES), start=1):
         for delimiter in delimiters:
-            names = [name.strip() for name in _split(line.removeprefix("\ufeff"), delimiter)]
+            names = [name.strip() for name in _split(line.removeprefix("\ufeff"), delimiter) or []]
             if is_header(names):
                 return _distinct(names), delimiter, number
-    raise SourceFormatError(
-        f"None of the first {MAX_PREAMBLE_LINES} lines is the header row of this format. Is it another source's file?"
-    )
+    return None
 
 
 def _distinct(names: Cells) -> Cells:
@@ -84,41 +104,64 @@ def _distinct(names: Cells) -> Cells:
     return result
 
 
-def _split(row: str, delimiter: str) -> Cells:
-    try:
-        return next(csv.reader([row], delimiter=delimiter), [])
-    except csv.Error:  # a bare carriage return, or a cell of over 128 KiB: no row, whatever its width
-        return [row]
+def _split_rows(
+    lines: Iterator[str], delimiter: str, width: int, first_line: int
+) -> Iterator[tuple[int, str, Cells | None]]:
+    """Yield line number, first line and cells of each row; a row may span lines inside quotation marks.
 
-
-def _split_rows(lines: Iterator[str], delimiter: str, width: int, first_line: int) -> Iterator[tuple[int, Cells]]:
-    """Yield (line number, cells) of each row, which may span lines inside quotation marks.
-
-    A lone quotation mark would swallow all that follows. So where the quoted text does not end within 50 lines, or
-    ends in a row of another width, the first line is taken alone, and the others are read again."""
-    waiting: deque[str] = deque()
+    A lone quotation mark would swallow all that follows. So where a row is not well formed, or spans lines and is of
+    another width than the header, its first line is taken alone, and the others are read again. The cells are `None`
+    where a quotation mark opens one that does not end."""
+    row = _RowLines(lines)
+    reader = csv.reader(row, delimiter=delimiter, strict=True)
     number = first_line
     while True:
-        line = waiting.popleft() if waiting else next(lines, None)
-        if line is None:
+        row.lines.clear()
+        try:
+            cells: Cells | None = _fitted(next(reader), width)
+        except StopIteration:
             return
-        taken = 1
-        if line.count('"') % 2:
-            waiting.extend(islice(lines, MAX_ROW_LINES - len(waiting)))
-            joined = line
-            for ahead, following in enumerate(waiting, start=1):
-                joined += following
-                if following.count('"') % 2:
-                    if len(_without_excess(_split(joined, delimiter), width)) == width:
-                        line, taken = joined, 1 + ahead
-                    break
-        cells = _split(line, delimiter)
-        for _ in range(taken - 1):
-            waiting.popleft()
-        yield number, _without_excess(cells, width)
-        number += taken
+        except csv.Error:
+            cells = None
+        if cells is None or (len(cells) != width and len(row.lines) > 1):
+            row.keep_first()
+            cells = _split(row.lines[0], delimiter)
+            cells = cells and _fitted(cells, width)
+        yield number, row.lines[0], cells
+        number += len(row.lines)
 
 
-def _without_excess(cells: Cells, width: int) -> Cells:
-    """Drop empty cells beyond the header's last column, which spreadsheets like to add."""
-    return cells if any(cells[width:]) else cells[:width]
+class _RowLines(Iterator[str]):
+    """The lines of one row at a time, which can be given back."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self.lines: list[str] = []
+        """Read so far for this row."""
+        self._all = lines
+        self._again: deque[str] = deque()
+
+    def __next__(self) -> str:
+        if len(self.lines) == MAX_ROW_LINES:
+            raise StopIteration
+        line = self._again.popleft() if self._again else next(self._all)
+        self.lines.append(line)
+        return line
+
+    def keep_first(self) -> None:
+        """Have the row's other lines read again."""
+        self._again.extendleft(reversed(self.lines[1:]))
+        del self.lines[1:]
+
+
+def _split(line: str, delimiter: str) -> Cells | None:
+    """Split one line, forgiving marks inside a quoted cell; `None` where a quotation mark opens a cell that does not
+    end. A carriage return inside the line is white space."""
+    reader = csv.reader([line.replace("\r", " "), ""], delimiter=delimiter)
+    cells = next(reader)
+    return cells if reader.line_num == 1 else None
+
+
+def _fitted(cells: Cells, width: int) -> Cells:
+    """Strip the cells, and drop empty ones beyond the header's last column, which spreadsheets like to add."""
+    stripped = list(map(str.strip, cells))
+    return stripped if any(stripped[width:]) else stripped[:width]

@@ -131,10 +131,12 @@ CONTENT = (
 
 def evse_documents(evses: Iterable[Evse | Mapping[str, Any]]) -> list[EvseDocument]:
     """The stored form: plain values, what is not known left out."""
-    return [_without_none(evse.model_dump() if isinstance(evse, Evse) else evse) for evse in evses]
+    return [_without_none(evse) for evse in evses]
 
 
 def _without_none(value: Any) -> Any:
+    if isinstance(value, Evse):
+        return value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, Mapping):
         return {name: _without_none(item) for name, item in value.items() if item is not None}
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
 """What may be asked of the catalogue: one model for HTTP, the command line and the search itself."""
 
 import math
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -84,6 +84,20 @@ class StationQuery(BaseModel):
     )
     skip: Annotated[int, Field(ge=0, le=MAX_SKIP)] = Field(0, description="Stations to leave out at the start.")
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = Field(100, description="Most stations to answer.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parameters_are_known(cls, given: Any) -> Any:
+        """A misspelt filter would otherwise answer more than was asked for."""
+        unknown = [name for name in given if name not in cls.model_fields]
+        if unknown:
+            known = ", ".join(cls.model_fields)
+            raise PydanticCustomError(
+                "unknown_parameter",
+                "There is no such parameter; known are: {known}",
+                {"known": known, "parameter": unknown[0][:100]},
+            )
+        return given
 
     @model_validator(mode="after")
     def _position_is_whole(self) -> Self:

@@ -55,7 +55,7 @@ async def store(
     written = Written([], [], [])
     rows = []
     for index, station in enumerate(stations):
-        content = dict(station) | {"evses": evse_documents(station.evses)}
+        content = vars(station) | {"evses": evse_documents(station.evses)}
         derived = derive(content)
         before = known.get(station.external_id)
         if before == derived["content_hash"]:

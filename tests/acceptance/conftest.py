@@ -1,0 +1,90 @@
+"""VoltWay as its users meet it: the installed command, and its answers over HTTP."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.services import free_port
+
+VOLTWAY = Path(sys.executable).with_name("voltway")
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """That of an installation of its own."""
+    kept = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "DATA_DIR"}}
+    return kept | {"DATA_DIR": str(folder), "COLUMNS": "200"} | more
+
+
+def voltway(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [VOLTWAY, *arguments],
+        env=environment(folder, **more),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Run `voltway` in a fresh data directory."""
+    return lambda *arguments, **more: voltway(tmp_path, *arguments, **more)
+
+
+@contextmanager
+def serving(folder: Path, *options: str, **more: str) -> Iterator[str]:
+    """Run `voltway serve` and yield its address once it answers."""
+    port = free_port()
+    process = subprocess.Popen(
+        [VOLTWAY, "serve", "--port", str(port), *options],
+        env=environment(folder, **more),
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stderr is not None
+    lines = []
+    try:
+        for line in process.stderr:
+            lines.append(line)
+            if "Application startup complete" in line:
+                break
+        else:
+            raise AssertionError(f"the server did not start: {''.join(lines)}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with the demo network."""
+    folder = tmp_path_factory.mktemp("demo")
+    for arguments in (["migrate"], ["demo"]):
+        done = voltway(folder, *arguments)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_address(demo_folder: Path) -> Iterator[str]:
+    with serving(demo_folder) as address:
+        yield address
+
+
+@pytest.fixture
+def http(demo_address: str) -> Iterator[httpx.Client]:
+    """A client of a server with the demo network."""
+    with httpx.Client(base_url=demo_address, timeout=30) as client:
+        yield client

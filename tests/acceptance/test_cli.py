@@ -1,0 +1,112 @@
+"""The command line, in a data directory of its own."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from app import __version__
+from tests.acceptance.conftest import Command, voltway
+from tests.conftest import DATA
+
+
+def test_version(command: Command) -> None:
+    assert command("--version").stdout == f"voltway {__version__}\n"
+
+
+def test_every_command_explains_itself(command: Command) -> None:
+    overview = command("--help").stdout
+    for name in ("serve", "migrate", "import", "near", "demo"):
+        assert name in overview
+        assert command(name, "--help").returncode == 0
+
+
+def test_without_tables_the_error_says_what_to_run(command: Command) -> None:
+    for arguments in (["near", "52", "13"], ["demo"], ["import", "ocm", "x.json"], ["serve"]):
+        done = command(*arguments)
+        assert done.returncode == 1
+        assert done.stderr == "error: The database has no VoltWay tables yet: run `voltway migrate` first.\n"
+
+
+@pytest.mark.parametrize("written", ["mysql://x/y", "nonsense"])
+def test_a_bad_database_url_is_named(command: Command, written: str) -> None:
+    done = command("migrate", DATABASE_URL=written)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: DATABASE_URL")
+
+
+def test_installations_live_side_by_side(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        assert voltway(tmp_path / name, "migrate").returncode == 0
+    assert voltway(tmp_path / "one", "demo").returncode == 0
+    assert "km" in voltway(tmp_path / "two", "near", "52.52", "13.405").stdout
+    assert json.loads(voltway(tmp_path / "two", "near", "52.52", "13.405", "--json").stdout) == []
+    assert len(json.loads(voltway(tmp_path / "one", "near", "52.52", "13.405", "--json").stdout)) == 10
+
+
+def test_the_demo_network_comes_and_goes(command: Command) -> None:
+    command("migrate")
+    assert "2,000 sample stations" in command("demo", "--if-empty").stdout
+    assert "not loaded" in command("demo", "--if-empty").stdout
+    before = command("near", "-36.8", "174.7", "--json").stdout
+    assert "2,000" in command("demo").stdout
+    assert command("near", "-36.8", "174.7", "--json").stdout == before
+    for station in json.loads(before):
+        assert station["source"] == "demo"
+        assert "[Sample]" in station["title"]
+        assert "sample" in station["operator"]
+    assert "2,000" in command("demo", "--remove").stdout
+    assert json.loads(command("near", "-36.8", "174.7", "--json").stdout) == []
+
+
+def test_near_prints_a_table_sorted_by_distance(demo_folder: Path) -> None:
+    done = voltway(
+        demo_folder, "near", "30.26", "-97.75", "--connector", "ccs1", "--connector", "nacs", "--min-power", "50",
+        "--status", "available", "--limit", "4",
+    )  # fmt: skip
+    heading, *rows = [line for line in done.stdout.splitlines() if line.strip()]
+    assert heading.split() == ["km", "status", "free", "connectors", "station", "operator", "address"]
+    first = [row for row in rows if row[:1] in " 0123456789" and row.split()[1] == "available"]
+    assert len(first) == 4
+    assert [float(row.split()[0]) for row in first] == sorted(float(row.split()[0]) for row in first)
+
+
+def test_near_refuses_what_the_api_refuses(demo_folder: Path) -> None:
+    done = voltway(demo_folder, "near", "95", "13")
+    assert done.returncode == 2
+    assert "latitude" in done.stderr
+    assert voltway(demo_folder, "near", "52", "13", "--connector", "plug").returncode == 2
+
+
+def test_an_unknown_source_is_refused_with_the_known_ones(command: Command) -> None:
+    command("migrate")
+    done = command("import", "tesla", "x")
+    assert done.returncode == 1
+    assert "afdc, bnetza, irve, ocm" in done.stderr
+
+
+def test_importing_prints_the_report_and_lists_the_rejected(command: Command, tmp_path: Path) -> None:
+    command("migrate")
+    broken = (DATA / "bnetza" / "2019-four-points.csv").read_bytes().replace(b"52,5", b"0,0").replace(b"13,", b"0,0")
+    (tmp_path / "broken.csv").write_bytes(broken)
+    done = command("import", "bnetza", str(tmp_path / "broken.csv"))
+    assert done.returncode == 0
+    assert "charging devices read = " in done.stdout
+    assert "rejected: " in done.stdout
+    where = Path(done.stdout.split("are listed in ")[1].splitlines()[0])
+    with where.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    assert all(row["reason"] and row["why"] and row["fix"] and row["line"] for row in rows)
+
+
+def test_a_file_of_another_format_is_refused(command: Command) -> None:
+    command("migrate")
+    done = command("import", "irve", str(DATA / "ocm" / "sites.json"))
+    assert done.returncode == 1
+    assert "header" in done.stderr
+    done = command("import", "ocm", str(DATA / "irve" / "stations.csv"))
+    assert done.returncode == 1
+    assert "JSON" in done.stderr
