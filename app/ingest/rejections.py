@@ -24,7 +24,7 @@ class RejectionsFile:
     def write(self, rejection: Rejection) -> None:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8", newline="")
+            self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
             csv.writer(self._file).writerow(COLUMNS)
         at = rejection.position
         csv.writer(self._file).writerow(

@@ -10,10 +10,14 @@ from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO
 
 from app.errors import SourceFormatError
+from app.sources.first_bytes import what_it_is
 from app.sources.records import Position, Rejection
 
 _CHUNK_BYTES = 1 << 18
-MAX_VALUE_CHARACTERS = 1 << 26
+MAX_VALUE_CHARACTERS = 1 << 24
+MAX_NESTING = 100
+"""Objects and lists within each other. The interpreter's own limit, near 1,000, is too close to the end of its stack:
+a value that can just be read cannot be shown."""
 _BLANK = " \t\r\n"
 
 
@@ -22,8 +26,11 @@ def read_json_records(
 ) -> Iterator[tuple[Position, dict[str, Any]] | Rejection]:
     """Yield the objects of a JSON array, of JSON Lines, or of the array under one of `list_keys` in an object.
 
-    An element that is no object is rejected. Raises SourceFormatError where the text stops being JSON: what came
-    before has been yielded by then.
+    An element that is no object is rejected. Numbers may be NaN or infinite, as Python writes them. Half a surrogate
+    pair, which no database stores, becomes a question mark.
+
+    Raises SourceFormatError where the text stops being JSON, and where it goes on after its end: what came before has
+    been yielded by then.
     """
     window = _Window(file)
     for record, value in enumerate(_elements(window, list_keys), start=1):
@@ -45,24 +52,33 @@ def _elements(window: "_Window", list_keys: Collection[str]) -> Iterator[Any]:
     if start == "[":
         yield from _array(window)
     elif start == "{":
-        envelope: dict[str, Any] = {}
-        for key in _members(window):
-            if key in list_keys and window.peek() == "[":
-                yield from _array(window)
-                return
+        yield from _listed_or_lines(window, list_keys)
+    else:
+        raise SourceFormatError(f"The input is not JSON. {what_it_is(window.file)}")
+    if window.peek():
+        raise window.broken("more text follows the end of the list")
+
+
+def _listed_or_lines(window: "_Window", list_keys: Collection[str]) -> Iterator[Any]:
+    """Yield the elements of the object's list; if it has none, the object itself and all that follow it."""
+    envelope: dict[str, Any] = {}
+    has_list = False
+    for key in _members(window):
+        if key in list_keys and window.peek() == "[":
+            has_list = True
+            yield from _array(window)
+        else:
             envelope[key] = window.value()
+    if not has_list:
         yield envelope
         while window.peek():
             yield window.value()
-    else:
-        raise SourceFormatError(
-            f"Expected JSON, but the input begins with {start!r}." if start else "The input is empty."
-        )
 
 
 def _array(window: "_Window") -> Iterator[Any]:
     window.expect("[")
     if window.peek() == "]":
+        window.expect("]")
         return
     while True:
         yield window.value()
@@ -88,7 +104,7 @@ class _Window:
     """A piece of the text that slides forward, and grows only to hold one value."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        self.file = file
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
         self._json = json.JSONDecoder()
         self._text = ""
@@ -110,36 +126,73 @@ class _Window:
         """Step over the next character, which must be one of `allowed`."""
         found = self.peek()
         if not found or found not in allowed:
-            raise self._broken(f"expected one of {' '.join(allowed)}", self._at)
+            raise self.broken(f"expected one of {' '.join(allowed)}")
         self._at += 1
         return found
 
     def value(self) -> Any:
         """Read one JSON value."""
         if not self.peek():
-            raise self._broken("a value is missing", self._at)
+            raise self.broken("a value is missing")
+        try:
+            value, end = self._decoded()
+            self._check_nesting(value, end)
+            if self._text.find("\\ud", self._at, end) >= 0 or self._text.find("\\uD", self._at, end) >= 0:
+                value = _storable(value)
+        except RecursionError:
+            raise self.broken("the value is nested too deeply") from None
+        self._at = end
+        return value
+
+    def _decoded(self) -> tuple[Any, int]:
+        """Return the value that begins here, and where it ends."""
         while True:
             try:
                 value, end = self._json.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
-                if len(self._text) - self._at > MAX_VALUE_CHARACTERS or not self._grow():
-                    raise self._broken(error.msg, error.pos) from error
+                if not self._grow():
+                    raise self.broken(error.msg, error.pos) from error
+            except ValueError:
+                raise self.broken("an integer has too many digits") from None
             else:
-                if end < len(self._text) or not self._grow():
-                    self._at = end
-                    return value
+                # What ends in the last two characters may be a number that goes on: the 1.5 of 1.5e+7.
+                if end + 2 < len(self._text) or not self._grow():
+                    return value, end
+
+    def _check_nesting(self, value: Any, end: int) -> None:
+        """Raises RecursionError, as the decoder does."""
+        brackets = self._text.count("[", self._at, end) + self._text.count("{", self._at, end)
+        if brackets > MAX_NESTING and _is_nested_deeper(value, MAX_NESTING):
+            raise RecursionError
 
     def _grow(self) -> bool:
         """Read on; double the window while one value does not fit, so that a long one costs no quadratic time."""
         if self._ended:
             return False
-        raw = self._file.read(max(_CHUNK_BYTES, len(self._text) - self._at))
+        if len(self._text) - self._at > MAX_VALUE_CHARACTERS:
+            raise self.broken(f"a value does not end within {MAX_VALUE_CHARACTERS:,} characters")
+        raw = self.file.read(max(_CHUNK_BYTES, len(self._text) - self._at))
         self._ended = not raw
         self._passed += self._at
         self._text = self._text[self._at :] + self._decoder.decode(raw, final=self._ended)
         self._at = 0
         return True
 
-    def _broken(self, what: str, at: int) -> SourceFormatError:
-        cut_off = " The file seems to be cut off." if at >= len(self._text.rstrip()) else ""
+    def broken(self, what: str, at: int | None = None) -> SourceFormatError:
+        """The error of what is wrong `at` a place in the window, or at its next character."""
+        at = self._at if at is None else at
+        is_cut_off = at >= len(self._text.rstrip()) or what.startswith("Unterminated string")
+        cut_off = " The file seems to be cut off." if is_cut_off else ""
         return SourceFormatError(f"Not JSON at character {self._passed + at}: {what}.{cut_off}")
+
+
+def _is_nested_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_nested_deeper(each, levels - 1) for each in inner)
+
+
+def _storable(value: Any) -> Any:
+    """Replace each half of a surrogate pair."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))

@@ -9,14 +9,20 @@ import re
 
 from app.sources.records import BadField
 
-_UNWANTED = re.compile(r"[\x00-\x1f\x7f\s]+")
+_UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*")
 
 
 def text(value: object, max_length: int = 500) -> str | None:
-    """One line: runs of white space and control characters become one blank; cut to `max_length`."""
-    if value is None:
+    """One line: runs of white space and control characters become one blank; cut to `max_length`.
+
+    `None` also for what is no text in JSON: a list, an object, NaN."""
+    if isinstance(value, str):
+        line = value
+    elif isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        line = str(value)
+    else:
         return None
-    line = str(value)
     if not (line.isprintable() and "  " not in line):
         line = _UNWANTED.sub(" ", line)
     return line.strip()[:max_length].rstrip() or None
@@ -29,9 +35,9 @@ def number(field: str, value: object, *, decimal_comma: bool = False) -> float |
     written = str(value).strip()
     if not written:
         return None
+    if decimal_comma and ("." not in written or _GROUPED.fullmatch(written)):
+        written = written.replace(".", "").replace(",", ".")
     try:
-        if decimal_comma and "," in written:
-            written = written.replace(".", "").replace(",", ".")
         result = float(written)
     except ValueError:
         raise BadField(field, value, "not_a_number", "This is not a number.") from None

@@ -38,6 +38,7 @@ _STATUS_WEIGHTS = {
     EvseStatus.OUTOFORDER: 5,
     EvseStatus.UNKNOWN: 6,
 }
+_SILENT_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,7 @@ def network() -> Iterator[DemoStation]:
     for city in CITIES:
         for number in range(1, STATIONS_PER_CITY + 1):
             evses = tuple(_evses(random, city))
-            weights = list(_STATUS_WEIGHTS.values())
-            statuses = tuple(random.choices(list(_STATUS_WEIGHTS), weights, k=len(evses)))
-            yield DemoStation(_station(random, city, number, evses), statuses)
+            yield DemoStation(_station(random, city, number, evses), _statuses(random, len(evses)))
 
 
 def _station(random: Random, city: City, number: int, evses: tuple[Evse, ...]) -> StationCreate:
@@ -76,6 +75,13 @@ def _station(random: Random, city: City, number: int, evses: tuple[Evse, ...]) -
         opening_hours=random.choice(("24/7", "Mo-Sa 07:00-22:00")),
         price=f"{random.randint(25, 79) / 100:.2f} per kWh (sample)",
     )
+
+
+def _statuses(random: Random, count: int) -> tuple[EvseStatus, ...]:
+    """States of a station's EVSEs; some stations report nothing at all."""
+    if random.random() < _SILENT_SHARE:
+        return (EvseStatus.UNKNOWN,) * count
+    return tuple(random.choices(list(_STATUS_WEIGHTS), list(_STATUS_WEIGHTS.values()), k=count))
 
 
 def _evses(random: Random, city: City) -> Iterator[Evse]:

@@ -1,0 +1,141 @@
+"""The replica against the database that it follows."""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+from sqlalchemy import delete, text, update
+
+from app.api.v1 import render
+from app.db import Database
+from app.errors import DatabaseUnavailableError, NotReadyError
+from app.replica import Follower
+from app.stations import Station, repository, runs
+from app.stations.catalogue import Catalogue
+from app.stations.feed import prune
+from app.stations.query import StationQuery
+from app.stations.repository import Observation
+from app.stations.tables import Change
+from app.stations.vocabulary import EvseStatus
+from tests.make import FACTS, NOW, station
+
+
+class Clock:
+    """Stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def follower(database: Database, clock: Clock) -> Follower:
+    return Follower(Catalogue(database), render.summary, clock)
+
+
+def _titles(follower: Follower) -> list[str]:
+    return [orjson.loads(item)["title"] for item in follower.replica.search(StationQuery()).items]
+
+
+def _statuses(follower: Follower) -> list[str]:
+    return [orjson.loads(item)["status"] for item in follower.replica.search(StationQuery()).items]
+
+
+async def _store(database: Database, *names: str, **fields: object) -> None:
+    async with database.open_session() as session:
+        await repository.store(session, "test", [station(name, **fields) for name in names], NOW)
+
+
+async def test_nothing_is_answered_before_the_first_load(follower: Follower) -> None:
+    assert follower.age_s is None
+    with pytest.raises(NotReadyError):
+        follower.replica.search(StationQuery())
+
+
+async def test_it_loads_then_follows_every_change(database: Database, follower: Follower) -> None:
+    await _store(database, "a", "b")
+    await follower.catch_up()
+    assert _titles(follower) == ["Station a", "Station b"]
+    await _store(database, "c")
+    await _store(database, "a", title="renamed")
+    async with database.open_session() as session:
+        await repository.remove(session, "test", ["b"], NOW)
+    await follower.catch_up()
+    assert _titles(follower) == ["renamed", "Station c"]
+    async with database.open_session() as session:
+        await session.execute(delete(Station).where(Station.external_id == "a"))
+        await session.execute(update(Station).where(Station.external_id == "b").values(deleted_at=None))
+    await follower.catch_up()
+    assert _titles(follower) == ["Station b", "Station c"]
+
+
+async def test_changes_are_applied_without_loading_anew(
+    database: Database, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _store(database, "a")
+    await follower.catch_up()
+    monkeypatch.setattr(Catalogue, "all_stations", None)
+    await _store(database, *(str(n) for n in range(2_500)))
+    await follower.catch_up()
+    assert len(follower.replica) == 2_501
+
+
+async def test_it_loads_anew_when_its_place_in_the_feed_is_gone(database: Database, follower: Follower) -> None:
+    await _store(database, "a")
+    await follower.catch_up()
+    await _store(database, "b")
+    await _store(database, "c")
+    async with database.open_session() as session:
+        await prune(session, before=datetime.now(UTC) + timedelta(days=1))
+        assert len((await session.execute(text("SELECT seq FROM changes"))).all()) == 1
+    await follower.catch_up()
+    assert _titles(follower) == ["Station a", "Station b", "Station c"]
+    async with database.open_session() as session:
+        await session.execute(delete(Change))
+        await session.execute(text("DELETE FROM stations WHERE external_id = 'a'"))
+    await follower.catch_up()
+    assert _titles(follower) == ["Station b", "Station c"]
+
+
+async def test_a_live_status_is_shown_until_it_is_too_old(
+    database: Database, follower: Follower, clock: Clock
+) -> None:
+    await _store(database, "a")
+    async with database.open_session() as session:
+        await runs.register_source(session, FACTS.as_row() | {"status_ttl_s": 60})
+        ids = await repository.ids_of(session, "test", ["a"])
+    await follower.catch_up()
+    assert _statuses(follower) == ["unknown"]
+    async with database.open_session() as session:
+        seen = Observation(ids["a"], "1", EvseStatus.AVAILABLE, NOW)
+        await repository.observe(session, "test", [seen], NOW)
+    await follower.catch_up()
+    assert _statuses(follower) == ["available"]
+    clock.now = NOW + timedelta(seconds=59)
+    await follower.catch_up()
+    assert _statuses(follower) == ["available"]
+    clock.now = NOW + timedelta(seconds=60)
+    await follower.catch_up()
+    assert _statuses(follower) == ["unknown"]
+    available = StationQuery.model_validate({"status": "available"})
+    assert follower.replica.search(available).items == []
+
+
+async def test_its_age_grows_while_the_database_is_away(database: Database, follower: Follower, clock: Clock) -> None:
+    await _store(database, "a")
+    await follower.catch_up()
+    assert follower.age_s == 0
+    async with database.open_session() as session:
+        await session.execute(text("ALTER TABLE changes RENAME TO hidden"))
+    clock.now = NOW + timedelta(seconds=90)
+    with pytest.raises(DatabaseUnavailableError):
+        await follower.catch_up()
+    assert follower.age_s == 90
+    assert _titles(follower) == ["Station a"]
