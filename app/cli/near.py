@@ -7,6 +7,7 @@ import orjson
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from app.api.v1 import render
@@ -56,23 +57,30 @@ async def _search(database_url: str, query: StationQuery) -> Answer:
 
 
 def _table(stations: list[dict[str, Any]]) -> Table:
+    """Two lines a station; what is longer is wrapped to fit the terminal."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("km", justify="right")
-    for heading in ("status", "free", "connectors", "station", "operator", "address"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("km", justify="right", no_wrap=True)
+    for heading in ("status", "free", "connectors (kW)"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("station")
     for station in stations:
         table.add_row(
             f"{station['distance_km']:.2f}",
             station["status"],
             f"{station['available_count']}/{station['evse_count']}",
-            ", ".join(_connector(group) for group in station["connectors"]),
-            station["title"],
-            station["operator"],
-            ", ".join(part for part in (station["address"], station["postal_code"], station["city"]) if part),
+            _connectors(station["connectors"]),
+            f"{escape(station['title'])}\n[dim]{escape(_where(station))}[/dim]",
         )
     return table
 
 
-def _connector(group: dict[str, Any]) -> str:
-    power = "" if group["power_kw"] is None else f" {group['power_kw']:g} kW"
-    return f"{group['total']}× {group['type']}{power}"
+def _where(station: dict[str, Any]) -> str:
+    return ", ".join(station[name] for name in ("operator", "address", "city") if station[name])
+
+
+def _connectors(groups: list[dict[str, Any]]) -> str:
+    """Each type once, with the highest power known: `ccs2 150, type2 22`."""
+    strongest: dict[str, float] = {}
+    for group in groups:
+        strongest[group["type"]] = max(strongest.get(group["type"], 0), group["power_kw"] or 0)
+    return ", ".join(f"{kind} {power_kw:g}" if power_kw else kind for kind, power_kw in strongest.items())

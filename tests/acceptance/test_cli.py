@@ -67,10 +67,12 @@ def test_near_prints_a_table_sorted_by_distance(demo_folder: Path) -> None:
         "--status", "available", "--limit", "4",
     )  # fmt: skip
     heading, *rows = [line for line in done.stdout.splitlines() if line.strip()]
-    assert heading.split() == ["km", "status", "free", "connectors", "station", "operator", "address"]
-    first = [row for row in rows if row[:1] in " 0123456789" and row.split()[1] == "available"]
-    assert len(first) == 4
-    assert [float(row.split()[0]) for row in first] == sorted(float(row.split()[0]) for row in first)
+    assert heading.split() == ["km", "status", "free", "connectors", "(kW)", "station"]
+    first_lines, second_lines = rows[::2], rows[1::2]
+    assert len(first_lines) == 4
+    assert {row.split()[1] for row in first_lines} == {"available"}
+    assert [float(row.split()[0]) for row in first_lines] == sorted(float(row.split()[0]) for row in first_lines)
+    assert all("(sample), Sample Street" in row for row in second_lines)
 
 
 def test_near_refuses_what_the_api_refuses(demo_folder: Path) -> None:
