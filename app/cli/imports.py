@@ -1,8 +1,6 @@
 """`voltway import`."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -16,7 +14,8 @@ from app.ingest.report import Report
 from app.settings import Settings
 from app.sources.registry import Source, all_sources, find_source
 
-_REFRESH_S = 0.2
+_REFRESH_S = 0.1
+_RECORDS_PER_LINE = 10_000
 
 
 def import_(
@@ -40,34 +39,28 @@ def import_(
 
 async def _import(settings: Settings, source: Source, where: str, options: run.ImportOptions) -> Report:
     database = Database(settings.database_url)
-    shown: list[run.Progress] = []
+    started: list[run.Progress] = []
+    watching = asyncio.create_task(_show(source.facts.name, started))
     try:
-        with _progress_bar(source.facts.name) as bar:
-            watching = asyncio.create_task(_watch(shown, bar))
-            try:
-                return await run.run_import(database, source, where, options, shown.append)
-            finally:
-                watching.cancel()
+        return await run.run_import(database, source, where, options, started.append)
     finally:
+        watching.cancel()
+        await asyncio.wait([watching])
         await database.close()
 
 
-async def _watch(shown: list[run.Progress], bar: Progress) -> None:
-    """Carry the run's numbers to the bar while it works."""
-    while True:
-        for progress in shown:
-            read = f"{progress.report.read:,} {progress.report.record_noun}"
-            bar.update(bar.task_ids[0], total=progress.bytes_total, completed=progress.bytes_read, read=read)
-        await asyncio.sleep(_REFRESH_S)
-
-
-@contextmanager
-def _progress_bar(name: str) -> Iterator[Progress]:
-    """On a terminal; where the output goes elsewhere, the report's plain lines are all."""
+async def _show(name: str, started: list[run.Progress]) -> None:
+    """Tell how far the import is: on a terminal a bar, elsewhere a line now and then."""
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, TextColumn("{task.fields[read]}"), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        bar.add_task(name, total=None, read="")
-        yield bar
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        told = 0
+        while True:
+            for progress in started:
+                read = f"{name}: {progress.report.read:,} {progress.report.record_noun} read"
+                bar.update(task, total=progress.bytes_total, completed=progress.bytes_read, description=read)
+                if not console.is_terminal and progress.report.read >= told + _RECORDS_PER_LINE:
+                    told = progress.report.read
+                    typer.echo(read, err=True)
+            await asyncio.sleep(_REFRESH_S)

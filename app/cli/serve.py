@@ -6,6 +6,7 @@ import typer
 import uvicorn
 
 from app.db.migrate import require_current
+from app.errors import DatabaseUnavailableError
 from app.settings import Settings
 
 MAX_HEAD_BYTES = 256 << 10
@@ -19,7 +20,10 @@ def serve(
     workers: Annotated[int, typer.Option(help="Processes that answer requests.", min=1, max=256)] = 1,
 ) -> None:
     """Answer requests over HTTP until interrupted."""
-    require_current(Settings().database_url)
+    try:
+        require_current(Settings().database_url)
+    except DatabaseUnavailableError as error:  # it may come up later than we do
+        typer.echo(f"warning: {error}\nVoltWay starts without stations and tries again.", err=True)
     at = f"http://{host}:{port}"
     typer.echo(
         f"VoltWay answers at {at}\n"

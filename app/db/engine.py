@@ -15,7 +15,7 @@ _SQLITE_PRAGMAS = {
     "synchronous": "NORMAL",  # in WAL mode a power cut may lose the last commits, never the database
     "busy_timeout": 30_000,  # milliseconds that a writer waits for another
     "foreign_keys": "ON",
-    "cache_size": -32_768,  # KiB
+    "cache_size": -8_192,  # KiB for each connection; the system caches the file anyhow
 }
 
 

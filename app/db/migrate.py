@@ -9,9 +9,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import OperationalError
 
 from app.db.engine import database_url, synchronous
-from app.errors import SchemaMissingError
+from app.errors import DatabaseUnavailableError, SchemaMissingError
 
 _SCRIPTS = Path(__file__).parent.parent / "migrations"
 
@@ -29,12 +30,17 @@ def _configured(url: str) -> Iterator[Config]:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             yield config
+    except OperationalError as error:
+        raise DatabaseUnavailableError(f"The database does not answer: {error.orig}".strip()) from error
     finally:
         engine.dispose()
 
 
 def migrate(url: str) -> None:
-    """Create or upgrade the tables; does nothing when they are up to date. Several processes may call it at once."""
+    """Create or upgrade the tables; does nothing when they are up to date. Several processes may call it at once.
+
+    Raises DatabaseUnavailableError.
+    """
     with _configured(url) as config:
         connection: sa.Connection = config.attributes["connection"]
         if connection.dialect.name == "postgresql":
@@ -51,7 +57,8 @@ def check_for_drift(url: str) -> None:
 
 
 def require_current(url: str) -> None:
-    """Raise SchemaMissingError, saying what to do, when the database is not at this version's revision."""
+    """Raise SchemaMissingError, saying what to do, when the database is not at this version's revision, and
+    DatabaseUnavailableError when it does not answer."""
     with _configured(url) as config:
         found = MigrationContext.configure(config.attributes["connection"]).get_current_revision()
         known = ScriptDirectory.from_config(config)

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from app.errors import ConfigurationError
 from app.sources.records import Rejection
 
 COLUMNS = ("line", "record", "external_id", "field", "value", "reason", "why", "fix")
@@ -23,8 +24,7 @@ class RejectionsFile:
 
     def write(self, rejection: Rejection) -> None:
         if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+            self._file = self._open()
             csv.writer(self._file).writerow(COLUMNS)
         at = rejection.position
         csv.writer(self._file).writerow(
@@ -39,6 +39,15 @@ class RejectionsFile:
                 rejection.fix,
             ]
         )
+
+    def _open(self) -> TextIO:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return self.path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self.path} cannot be written: {error.strerror}. Is DATA_DIR right?"
+            ) from error
 
     def __enter__(self) -> Self:
         return self

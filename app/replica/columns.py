@@ -78,6 +78,7 @@ class Columns:
         self.expires_at = Growing(np.float64)
         """When a live status of the station ceases to hold, in seconds since 1970; infinity: never."""
         self.fragments: list[bytes] = []
+        """JSON objects without their closing brace, so that the distance can be added."""
         self._positions = Growing(np.float64, 2)  # longitude, latitude in degrees
         self._words = {name: Words() for name in ("source", "operator", "country", "access")}
         self._codes = {name: Growing(np.int32) for name in self._words}
@@ -105,7 +106,7 @@ class Columns:
             self._codes[name].extend([words.code(_fold(getattr(s, name))) for s in stations])
         self._append_connectors(stations)
         self._texts += [_searchable(s) for s in stations]
-        self.fragments += [self._render(s) for s in stations]
+        self.fragments += [self._render(s)[:-1] for s in stations]  # also drops the serialiser's 8 KB buffer
 
     def _append_connectors(self, stations: Sequence[StoredStation]) -> None:
         entries = [list(_connector_entries(station.evses)) for station in stations]

@@ -74,9 +74,7 @@ class Follower:
                 reachable = True
             except DatabaseUnavailableError as error:
                 if reachable:
-                    logger.warning(
-                        "database_away: searches go on with what is in memory", extra={"error": str(error)}
-                    )
+                    logger.warning("database_away: searches go on with what is in memory: %s", error)
                 reachable = False
             except Exception:
                 logger.exception("replica_follow_failed")  # the age in /api/v1/health tells how long already

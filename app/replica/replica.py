@@ -76,7 +76,7 @@ class Replica:
         rows = self._columns.matching(query, self._all_rows())
         end = query.skip + query.limit
         page = rows[np.argsort(self._columns.ids.used[rows])][query.skip : end]
-        return Answer([self._columns.fragments[row] for row in page.tolist()], len(rows), end < len(rows))
+        return Answer([self._columns.fragments[row] + b"}" for row in page.tolist()], len(rows), end < len(rows))
 
     def _nearest_within(self, query: StationQuery, origin: Vectors, radius_km: float) -> Answer:
         rows = self._columns.matching(query, self._within(origin, chord_of(radius_km)))
@@ -110,7 +110,7 @@ class Replica:
         end = query.skip + query.limit
         order = np.lexsort((self._columns.ids.used[rows], distance_mm))[query.skip : end]
         items = [
-            b'%b,"distance_km":%r}' % (self._columns.fragments[row][:-1], mm / 1e6)
+            b'%b,"distance_km":%r}' % (self._columns.fragments[row], mm / 1e6)
             for row, mm in zip(rows[order].tolist(), distance_mm[order].tolist(), strict=True)
         ]
         return Answer(items, total, more=end < len(rows))

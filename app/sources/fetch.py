@@ -8,7 +8,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import httpx
+import httpx2 as httpx
 
 from app.errors import FetchError
 

@@ -6,6 +6,7 @@ window that slides over the file.
 
 import codecs
 import json
+import re
 from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO
 
@@ -18,7 +19,8 @@ MAX_VALUE_CHARACTERS = 1 << 24
 MAX_NESTING = 100
 """Objects and lists within each other. The interpreter's own limit, near 1,000, is too close to the end of its stack:
 a value that can just be read cannot be shown."""
-_BLANK = " \t\r\n"
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_SURROGATE = re.compile(r"\\u[dD]")
 
 
 def read_json_records(
@@ -115,8 +117,8 @@ class _Window:
     def peek(self) -> str:
         """The next character that is not white space; the empty string at the end."""
         while True:
-            while self._at < len(self._text) and self._text[self._at] in _BLANK:
-                self._at += 1
+            if blanks := _BLANKS.match(self._text, self._at):
+                self._at = blanks.end()
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._grow():
@@ -137,7 +139,7 @@ class _Window:
         try:
             value, end = self._decoded()
             self._check_nesting(value, end)
-            if self._text.find("\\ud", self._at, end) >= 0 or self._text.find("\\uD", self._at, end) >= 0:
+            if _SURROGATE.search(self._text, self._at, end):
                 value = _storable(value)
         except RecursionError:
             raise self.broken("the value is nested too deeply") from None

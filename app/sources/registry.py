@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import httpx
+import httpx2 as httpx
 
 from app.errors import UnknownSourceError
 from app.sources import afdc, bnetza, irve, ocm

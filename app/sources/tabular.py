@@ -88,6 +88,8 @@ def _find_header(
 ) -> tuple[Cells, str, int] | None:
     """Return the header's names, the delimiter, and the header's line number."""
     for number, line in enumerate(islice(lines, MAX_PREAMBLE_LINES), start=1):
+        if "\r" in line.rstrip():  # a whole table whose lines end with it alone
+            continue
         for delimiter in delimiters:
             names = [name.strip() for name in _split(line.removeprefix("\ufeff"), delimiter) or []]
             if is_header(names):
@@ -125,8 +127,8 @@ def _split_rows(
             cells = None
         if cells is None or (len(cells) != width and len(row.lines) > 1):
             row.keep_first()
-            cells = _split(row.lines[0], delimiter)
-            cells = cells and _fitted(cells, width)
+            alone = _split(row.lines[0], delimiter)
+            cells = None if alone is None else _fitted(alone, width)
         yield number, row.lines[0], cells
         number += len(row.lines)
 

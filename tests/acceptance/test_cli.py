@@ -9,6 +9,7 @@ import pytest
 from app import __version__
 from tests.acceptance.conftest import Command, voltway
 from tests.conftest import DATA
+from tests.services import free_port
 
 
 def test_version(command: Command) -> None:
@@ -34,6 +35,13 @@ def test_a_bad_database_url_is_named(command: Command, written: str) -> None:
     done = command("migrate", DATABASE_URL=written)
     assert done.returncode == 1
     assert done.stderr.startswith("error: DATABASE_URL")
+
+
+def test_a_database_that_does_not_answer_is_an_error_in_a_line(command: Command) -> None:
+    done = command("migrate", DATABASE_URL=f"postgresql://voltway@127.0.0.1:{free_port()}/none")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: The database does not answer: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_installations_live_side_by_side(tmp_path: Path) -> None:

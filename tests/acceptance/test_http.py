@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
+import httpx2 as httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +16,7 @@ from app import __version__
 from app.api.errors import Problem
 from app.api.v1.schemas import StationDetail, StationNearby
 from tests.acceptance.conftest import serving, voltway
+from tests.services import free_port
 
 STATIONS = "/api/v1/stations"
 BERLIN: dict[str, Any] = {"latitude": 52.52, "longitude": 13.405}
@@ -246,6 +247,18 @@ def test_searches_go_on_while_the_database_is_away(tmp_path: Path) -> None:
             connection.execute("ALTER TABLE hidden RENAME TO stations")
         connection.close()
         assert http.get(f"{STATIONS}/1").status_code == 200
+
+
+def test_without_a_database_it_starts_and_says_so(tmp_path: Path) -> None:
+    nobody = f"postgresql://voltway@127.0.0.1:{free_port()}/none"
+    with serving(tmp_path, DATABASE_URL=nobody) as address, httpx.Client(base_url=address) as http:
+        assert http.get("/health").status_code == 200
+        health = http.get("/api/v1/health")
+        assert health.status_code == 503
+        assert health.json()["status"] == "unavailable"
+        answer = http.get(STATIONS)
+        _problem(answer, 503)
+        assert int(answer.headers["retry-after"]) > 0
 
 
 def test_several_workers_give_the_same_answers(demo_folder: Path) -> None:

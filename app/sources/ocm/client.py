@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any, BinaryIO
 
-import httpx
+import httpx2 as httpx
 import orjson
 
 from app.errors import FetchError
