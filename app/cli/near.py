@@ -67,7 +67,7 @@ def _table(stations: list[dict[str, Any]]) -> Table:
         table.add_row(
             f"{station['distance_km']:.2f}",
             station["status"],
-            f"{station['available_count']}/{station['evse_count']}",
+            f"{'?' if station['status'] == 'unknown' else station['available_count']}/{station['evse_count']}",
             _connectors(station["connectors"]),
             f"{escape(station['title'])}\n[dim]{escape(_where(station))}[/dim]",
         )
