@@ -51,3 +51,12 @@ def required(field: str, value: float | None) -> float:
     if value is None:
         raise BadField(field, "", "missing", f"{field} is empty, and a station cannot be stored without it.")
     return value
+
+
+def degrees(field: str, value: object, limit: int, *, decimal_comma: bool = False) -> float:
+    """A longitude (`limit` 180) or latitude (90), which no station can do without."""
+    angle = required(field, number(field, value, decimal_comma=decimal_comma))
+    if abs(angle) > limit:
+        why = f"{field} lies between -{limit} and {limit} degrees."
+        raise BadField(field, value, "coordinates_out_of_range", why, "Are longitude and latitude exchanged?")
+    return angle

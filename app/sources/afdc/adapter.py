@@ -24,7 +24,7 @@ from app.sources.records import (
     convert_records,
 )
 from app.sources.tabular import read_table
-from app.sources.values import number, required, text
+from app.sources.values import degrees, text
 from app.stations.model import StationCreate
 from app.stations.vocabulary import Access
 
@@ -121,8 +121,8 @@ def _station(record: Record, notes: list[str]) -> StationCreate:
         city=text(record.get("city")),
         postal_code=text(record.get("zip"), 20),
         country=_country(record, notes),
-        longitude=required("longitude", number("longitude", record.get("longitude"))),
-        latitude=required("latitude", number("latitude", record.get("latitude"))),
+        longitude=degrees("longitude", record.get("longitude"), 180),
+        latitude=degrees("latitude", record.get("latitude"), 90),
         evses=evses_of(record, notes),
         access=_access(record, notes),
         opening_hours=_opening_hours(record),

@@ -10,9 +10,9 @@ from app.sources.bnetza.codes import ACCESS
 from app.sources.bnetza.columns import is_header, layout
 from app.sources.bnetza.identity import DerivedIds
 from app.sources.bnetza.opening_hours import opening_hours
-from app.sources.records import BadField, Outcome, Position, Rejection, SourceFacts, convert_records
+from app.sources.records import Outcome, Position, Rejection, SourceFacts, convert_records
 from app.sources.tabular import read_table
-from app.sources.values import number, required, text
+from app.sources.values import degrees, text
 from app.stations.model import StationCreate
 from app.stations.vocabulary import Access
 
@@ -67,20 +67,13 @@ def _station(row: Row, notes: list[str]) -> StationCreate:
         city=city,
         postal_code=postal_code,
         country="DE",
-        longitude=_degrees(row, "Längengrad", 180),
-        latitude=_degrees(row, "Breitengrad", 90),
+        longitude=degrees("Längengrad", row["Längengrad"], 180, decimal_comma=True),
+        latitude=degrees("Breitengrad", row["Breitengrad"], 90, decimal_comma=True),
         evses=tuple(evses_of(row, notes)),
         access=_access(row, notes),
         opening_hours=_opening_hours(row, notes),
         price=_price(row),
     )
-
-
-def _degrees(row: Row, field: str, limit: int) -> float:
-    value = required(field, number(field, row[field], decimal_comma=True))
-    if abs(value) > limit:
-        raise BadField(field, row[field], "coordinates_out_of_range", f"Degrees end at -{limit} and {limit}.")
-    return value
 
 
 def _title(row: Row) -> str:

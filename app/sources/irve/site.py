@@ -4,7 +4,7 @@ from typing import Any
 
 from app.sources.irve.columns import Site, boolean, stated_id
 from app.sources.records import BadField
-from app.sources.values import number, required, text
+from app.sources.values import degrees, text
 from app.stations.vocabulary import Access
 
 
@@ -59,8 +59,8 @@ def _coordinates(site: Site) -> tuple[float, float]:
     """Longitude and latitude: `[lon, lat]` in `coordonneesXY`, else the two consolidated columns."""
     if not site.coordonneesXY:
         return (
-            _degrees("consolidated_longitude", site.consolidated_longitude, 180),
-            _degrees("consolidated_latitude", site.consolidated_latitude, 90),
+            degrees("consolidated_longitude", site.consolidated_longitude, 180, decimal_comma=True),
+            degrees("consolidated_latitude", site.consolidated_latitude, 90, decimal_comma=True),
         )
     pair = site.coordonneesXY.strip("[]() ")
     parts = pair.split(";") if ";" in pair else pair.split(",") if "," in pair else pair.split()
@@ -73,17 +73,13 @@ def _coordinates(site: Site) -> tuple[float, float]:
             "Write longitude and latitude in degrees as [2.3522, 48.8566].",
         )
     try:
-        return _degrees("coordonneesXY", parts[0], 180), _degrees("coordonneesXY", parts[1], 90)
+        return (
+            degrees("coordonneesXY", parts[0], 180, decimal_comma=True),
+            degrees("coordonneesXY", parts[1], 90, decimal_comma=True),
+        )
     except BadField as fault:
         fault.value = site.coordonneesXY  # all of the cell, not the half at fault
         raise
-
-
-def _degrees(column: str, cell: str, limit: int) -> float:
-    degrees = required(column, number(column, cell, decimal_comma=True))
-    if abs(degrees) > limit:
-        raise BadField(column, cell, "coordinates_out_of_range", f"This is not between -{limit} and {limit} degrees.")
-    return degrees
 
 
 def _access(site: Site, notes: list[str]) -> Access | None:

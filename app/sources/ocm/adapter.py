@@ -28,7 +28,7 @@ from app.sources.ocm.reference import (
     Country,
 )
 from app.sources.records import BadField, Outcome, SkipRecord, SourceFacts, convert_records
-from app.sources.values import number, required
+from app.sources.values import degrees
 from app.stations.model import StationCreate
 from app.stations.vocabulary import Access, EvseStatus
 
@@ -79,8 +79,8 @@ def _station(record: dict[str, Any], notes: list[str]) -> StationCreate:
         city=line(address.get("town")),
         postal_code=_postal_code(address, notes),
         country=country.iso_code if country else None,
-        longitude=_degrees("Longitude", address, 180),
-        latitude=_degrees("Latitude", address, 90),
+        longitude=degrees("AddressInfo.Longitude", address.get("longitude"), 180),
+        latitude=degrees("AddressInfo.Latitude", address.get("latitude"), 90),
         evses=evses_of(poi, site_status_id, country.continent if country else "", notes),
         access=_access(poi, notes),
         opening_hours=_opening_hours(address),
@@ -125,14 +125,6 @@ def _postal_code(address: Fields, notes: list[str]) -> str | None:
         notes.append("postal code too long, left out")
         return None
     return code
-
-
-def _degrees(name: str, address: Fields, highest: float) -> float:
-    field, value = f"AddressInfo.{name}", address.get(name.lower())
-    degrees = required(field, number(field, value))
-    if abs(degrees) > highest:
-        raise BadField(field, value, "out_of_range", f"{name} lies between -{highest} and {highest} degrees.")
-    return degrees
 
 
 def _country(address: Fields, notes: list[str]) -> Country | None:

@@ -121,7 +121,7 @@ def test_csv_rejections_name_the_column_and_the_line() -> None:
     assert isinstance(first, Parsed)
     assert first.position == Position(1, 2)
     assert isinstance(second, Rejection)
-    assert (second.position, second.field, second.value) == (Position(2, 3), "Latitude", "95.0")
+    assert (second.position, second.field, second.value) == (Position(2, 3), "Latitude", "95")
 
 
 @pytest.mark.parametrize(("code", "status"), [("E", None), ("P", "PLANNED"), ("T", "INOPERATIVE"), ("", None)])

@@ -505,8 +505,8 @@ def test_what_is_published_is_stored(status: int | None) -> None:
         (site(ID="seven"), "ID", "seven", "missing"),
         (site(address={"Latitude": None}), "AddressInfo.Latitude", "", "missing"),
         (site(address={"Longitude": "13,4"}), "AddressInfo.Longitude", "13,4", "not_a_number"),
-        (site(address={"Latitude": 95}), "AddressInfo.Latitude", "95", "out_of_range"),
-        (site(address={"Longitude": -181.5}), "AddressInfo.Longitude", "-181.5", "out_of_range"),
+        (site(address={"Latitude": 95}), "AddressInfo.Latitude", "95", "coordinates_out_of_range"),
+        (site(address={"Longitude": -181.5}), "AddressInfo.Longitude", "-181.5", "coordinates_out_of_range"),
         (site(AddressInfo=None), "AddressInfo.Longitude", "", "missing"),
     ],
 )
