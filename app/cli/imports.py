@@ -10,7 +10,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 from app.db import Database
 from app.db.migrate import require_current
 from app.ingest import run
-from app.ingest.report import Report
 from app.settings import Settings
 from app.sources.registry import Source, all_sources, find_source
 
@@ -32,17 +31,21 @@ def import_(
     key = settings.ocm_api_key.get_secret_value() if settings.ocm_api_key else None
     chosen = find_source(source, key)
     options = run.ImportOptions(settings.data_dir, full=full, dry_run=dry_run)
-    report = asyncio.run(_import(settings, chosen, where, options))
-    for line in report.lines():
-        typer.echo(line)
-
-
-async def _import(settings: Settings, source: Source, where: str, options: run.ImportOptions) -> Report:
-    database = Database(settings.database_url)
     started: list[run.Progress] = []
+    try:
+        asyncio.run(_import(settings, chosen, where, options, started))
+    finally:  # also what was stored before an error
+        for progress in started:
+            typer.echo("\n".join(progress.report.lines()))
+
+
+async def _import(
+    settings: Settings, source: Source, where: str, options: run.ImportOptions, started: list[run.Progress]
+) -> None:
+    database = Database(settings.database_url)
     watching = asyncio.create_task(_show(source.facts.name, started))
     try:
-        return await run.run_import(database, source, where, options, started.append)
+        await run.run_import(database, source, where, options, started.append)
     finally:
         watching.cancel()
         await asyncio.wait([watching])

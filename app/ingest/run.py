@@ -195,8 +195,21 @@ def _rejection(outcome: Parsed | Skip, field: str, value: str, reason: str, why:
     return Rejection(outcome.position, field, value, reason, why, fix, _external_id(outcome), records=outcome.records)
 
 
-def _take(outcomes: Iterator[Outcome]) -> list[Outcome]:
-    return list(islice(outcomes, BATCH))
+def _batches(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
+    """Where the input ends in an error, what came before is given out first."""
+    batch: list[Outcome] = []
+    try:
+        for outcome in outcomes:
+            batch.append(outcome)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    except SourceFormatError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 def _add(counts: Counts, kind: str, number: int) -> None:

@@ -112,6 +112,17 @@ def test_importing_prints_the_report_and_lists_the_rejected(command: Command, tm
     assert all(row["reason"] and row["why"] and row["fix"] and row["line"] for row in rows)
 
 
+def test_a_file_cut_off_tells_what_was_stored_before_the_error(command: Command, tmp_path: Path) -> None:
+    command("migrate")
+    whole = (DATA / "ocm" / "sites.json").read_bytes()
+    (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])
+    done = command("import", "ocm", str(tmp_path / "cut.json"))
+    assert done.returncode == 1
+    assert "cut off" in done.stderr
+    assert "POIs read = " in done.stdout
+    assert "= 0 new" not in done.stdout
+
+
 def test_a_file_of_another_format_is_refused(command: Command) -> None:
     command("migrate")
     done = command("import", "irve", str(DATA / "ocm" / "sites.json"))
