@@ -87,7 +87,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
     """A fault of a whole model names its parameter in the context; any other, in its path."""
     location, *path = (str(part) for part in error["loc"])
-    name = error.get("ctx", {}).get("parameter") or ".".join(path) or location
+    where = path[0] if location == "query" and path else ".".join(path)  # which of a repeated parameter is no help
+    name = error.get("ctx", {}).get("parameter") or where or location
     value = error.get("input")
     shown = None if value is None or isinstance(value, Mapping | list) else str(value)[:_SHOWN_CHARACTERS]
     return FieldProblem(location=location, name=name, message=error["msg"], value=shown)

@@ -1,10 +1,11 @@
 """The one use case of getting data in: fetch, parse, check, store, report."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,9 +68,21 @@ async def run_import(
     """
     run = _Run(database, source, options)
     try:
-        return await run.execute(where, on_start)
+        with _what_is_there_is_no_garbage():
+            return await run.execute(where, on_start)
     except SQLAlchemyError as error:
         raise DatabaseUnavailableError(f"The database failed: {getattr(error, 'orig', error)}") from error
+
+
+@contextmanager
+def _what_is_there_is_no_garbage() -> Iterator[None]:
+    """Have the garbage collector look at new objects only. So many come and go that it would look through all others
+    again and again, for a sixth of the time."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class _Run:
@@ -117,8 +130,8 @@ class _Run:
             with opened(path) as file:
                 on_start(Progress(self._report, file, file.seek(0, 2)))
                 file.seek(0)
-                outcomes = self._source.parse(file)
-                while batch := await asyncio.to_thread(_take, outcomes):
+                batches = _batches(self._source.parse(file))
+                while batch := await asyncio.to_thread(next, batches, None):
                     await self._handle(batch)
         if self._full:
             await self._remove_vanished()

@@ -9,6 +9,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, Result, Row, Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.bulk import upsert_many
 from app.db.dialect import upsert
 from app.stations.model import EvseDocument, EvseState, StationCreate, StoredStation, derive, evse_documents
 from app.stations.status import expires_at
@@ -62,14 +63,17 @@ async def store(
             written.unchanged.append(index)
             continue
         (written.updated if station.external_id in known else written.new).append(index)
-        rows.append({**content, **derived, "created_at": now, "last_updated": now, "deleted_at": None})
+        rows.append({**content, **derived})
     if rows and not dry_run:
-        await session.execute(upsert(session, _STATIONS, key=("source", "external_id"), replace=_REPLACED), rows)
+        common = {"created_at": now, "last_updated": now, "deleted_at": None}
+        await upsert_many(session, _STATIONS, rows, common=common, key=("source", "external_id"), replace=_REPLACED)
     return written
 
 
 async def _known(session: AsyncSession, source: str, external_ids: Collection[str]) -> dict[str, bytes | None]:
     """Content hash by external id; `None` for a station that has vanished, so that it equals no content."""
+    if not external_ids:
+        return {}
     rows = await session.execute(
         select(Station.external_id, Station.content_hash, Station.deleted_at).where(
             Station.source == source, Station.external_id.in_(external_ids)

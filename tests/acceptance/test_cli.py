@@ -2,12 +2,14 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from app import __version__
-from tests.acceptance.conftest import Command, voltway
+from tests.acceptance.conftest import Command, environment, voltway
 from tests.conftest import DATA
 from tests.services import free_port
 
@@ -52,6 +54,31 @@ def test_installations_live_side_by_side(tmp_path: Path) -> None:
     assert "km" in voltway(tmp_path / "two", "near", "52.52", "13.405").stdout
     assert json.loads(voltway(tmp_path / "two", "near", "52.52", "13.405", "--json").stdout) == []
     assert len(json.loads(voltway(tmp_path / "one", "near", "52.52", "13.405", "--json").stdout)) == 10
+
+
+_SCRIPT = """
+import asyncio
+from sqlalchemy import func, select
+from app.db import open_session
+from app.stations import Station, StationCreate
+
+async def main():
+    async with open_session() as session:
+        session.add(Station(**StationCreate(title="mine", longitude=13.4, latitude=52.5).model_dump()))
+    async with open_session() as session:
+        print(await session.scalar(select(func.count()).select_from(Station)))
+
+asyncio.run(main())
+"""
+
+
+def test_a_script_can_open_a_session_without_the_web_application(command: Command, tmp_path: Path) -> None:
+    command("migrate")
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], env=environment(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1\n"
+    assert "mine" in command("near", "52.5", "13.4").stdout
 
 
 def test_the_demo_network_comes_and_goes(command: Command) -> None:
