@@ -1,9 +1,7 @@
 """The one use case of getting data in: fetch, parse, check, store, report."""
 
 import asyncio
-import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,21 +66,9 @@ async def run_import(
     """
     run = _Run(database, source, options)
     try:
-        with _what_is_there_is_no_garbage():
-            return await run.execute(where, on_start)
+        return await run.execute(where, on_start)
     except SQLAlchemyError as error:
         raise DatabaseUnavailableError(f"The database failed: {getattr(error, 'orig', error)}") from error
-
-
-@contextmanager
-def _what_is_there_is_no_garbage() -> Iterator[None]:
-    """Have the garbage collector look at new objects only. So many come and go that it would look through all others
-    again and again, for a sixth of the time."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 class _Run:

@@ -16,6 +16,8 @@ _MIN_UNINDEXED = 1_000
 """Rows that may be appended, or go, before the index is worth building anew."""
 _FIRST_NEIGHBOURS = 64
 _DOT_MARGIN = 1e-12
+_WIDE_CHORD = 0.5
+"""Earth radii, about 3,200 km: most of a catalogue is nearer than that, and looking at all of it takes less time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,9 @@ class Replica:
         return Answer(items, total, more=end < len(rows))
 
     def _within(self, origin: Vectors, chord: float) -> Rows:
-        """Rows not farther than `chord`, of the indexed and of the later ones."""
+        """Rows not farther than `chord`, of the indexed and of the later ones; all rows where that is quicker."""
+        if chord > _WIDE_CHORD:
+            return self._all_rows()
         later = self._columns.points.used[self._index.size :]
         near = np.flatnonzero(np.linalg.norm(later - origin, axis=1) <= chord) + self._index.size
         return np.concatenate([self._index.within(origin, chord), near])

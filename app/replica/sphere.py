@@ -33,8 +33,9 @@ def distances_mm(points: Vectors, origin: Vectors) -> NDArray[np.int64]:
     """Great-circle distances in whole millimetres, precise from 0 to the antipodes.
 
     The angle is atan2(|a × b|, a · b): arcsine and arccosine lose half the digits at one end."""
-    cross = np.cross(points, origin)
-    angle = np.arctan2(np.linalg.norm(cross, axis=1), points @ origin)
+    (x, y, z), (ox, oy, oz) = points.T, origin
+    cross = np.sqrt((y * oz - z * oy) ** 2 + (z * ox - x * oz) ** 2 + (x * oy - y * ox) ** 2)
+    angle = np.arctan2(cross, points @ origin)
     millimetres: NDArray[np.int64] = np.rint(angle * (EARTH_RADIUS_KM * 1e6)).astype(np.int64)
     return millimetres
 

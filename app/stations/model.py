@@ -4,18 +4,24 @@ The words are those of OCPI 2.2.1 Locations (§8): a station (OCPI: location) ha
 time; an EVSE has connectors, of which one is in use at a time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from hashlib import blake2b
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from uuid import uuid4
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, field_validator
 
-from app.stations.vocabulary import Access, ConnectorFormat, ConnectorType, EvseStatus, PowerType
+from app.stations.vocabulary import (
+    CONNECTOR_TYPES,
+    Access,
+    ConnectorFormat,
+    ConnectorType,
+    EvseStatus,
+    PowerType,
+)
 
 MAX_POWER_KW = 5_000
 """Above this a figure is a mistake (most often W for kW): the Megawatt Charging System ends at 3,750 kW."""
@@ -129,19 +135,16 @@ CONTENT = (
 """The fields whose change makes a station another one for its readers."""
 
 
-def evse_documents(evses: Iterable[Evse | Mapping[str, Any]]) -> list[EvseDocument]:
-    """The stored form: plain values, what is not known left out."""
-    return [_without_none(evse) for evse in evses]
+_EVSES = TypeAdapter(tuple[Evse, ...])
+_BIT = {connector_type.value: connector_type.bit for connector_type in CONNECTOR_TYPES}
 
 
-def _without_none(value: Any) -> Any:
-    if isinstance(value, Evse):
-        return value.model_dump(mode="json", exclude_none=True)
-    if isinstance(value, Mapping):
-        return {name: _without_none(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_without_none(item) for item in value]
-    return value.value if isinstance(value, Enum) else value
+def evse_documents(evses: object) -> list[EvseDocument]:
+    """The stored form of EVSEs, or of what can be validated as such: plain values, what is not known left out.
+
+    Raises pydantic's ValidationError."""
+    documents: list[EvseDocument] = _EVSES.dump_python(_EVSES.validate_python(evses), mode="json", exclude_none=True)
+    return documents
 
 
 def derive(content: Mapping[str, Any]) -> Derived:
@@ -150,7 +153,7 @@ def derive(content: Mapping[str, Any]) -> Derived:
     connectors = [connector for evse in evses for connector in evse["connectors"]]
     mask = 0
     for connector_type in {connector["type"] for connector in connectors}:
-        mask |= ConnectorType(connector_type).bit
+        mask |= _BIT[connector_type]
     hashed = orjson.dumps([content[name] for name in CONTENT], option=orjson.OPT_SORT_KEYS)
     return Derived(
         evse_count=len(evses),

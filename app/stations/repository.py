@@ -10,7 +10,6 @@ from sqlalchemy import CursorResult, Result, Row, Select, delete, func, select, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.bulk import upsert_many
-from app.db.dialect import upsert
 from app.stations.model import EvseDocument, EvseState, StationCreate, StoredStation, derive, evse_documents
 from app.stations.status import expires_at
 from app.stations.tables import EvseStatusRow, Source, Station
@@ -126,14 +125,13 @@ async def observe(session: AsyncSession, source: str, observations: Iterable[Obs
             "evse_uid": observation.evse_uid,
             "status": observation.status.value,
             "observed_at": observation.observed_at,
-            "received_at": now,
-            "source": source,
         }
         for observation in observations
     ]
     if rows:
+        common = {"received_at": now, "source": source}
         replaced = ("status", "observed_at", "received_at", "source")
-        await session.execute(upsert(session, _STATUS, key=("station_id", "evse_uid"), replace=replaced), rows)
+        await upsert_many(session, _STATUS, rows, common=common, key=("station_id", "evse_uid"), replace=replaced)
 
 
 async def count(session: AsyncSession, source: str | None = None) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 from app.sources.afdc.codes import CONNECTORS, DESTINATION_NETWORK, LEVELS, STATUSES, Level
 from app.sources.records import BadField
 from app.sources.values import number, text
-from app.stations.model import MAX_POWER_KW, Connector, Evse
+from app.stations.model import MAX_POWER_KW, Connector, Evse, StatedStatus
 from app.stations.vocabulary import ConnectorType
 
 MAX_EVSES_PER_LEVEL = 500
@@ -39,13 +39,18 @@ def evses_of(record: Record, notes: list[str]) -> tuple[Evse, ...]:
         notes.append(f"status code {code} unknown")
     status = STATUSES.get(code or "E")
     evses = tuple(
-        Evse(uid=f"{level.uid_prefix}-{ordinal}", status=status, connectors=connectors)
+        _evse(f"{level.uid_prefix}-{ordinal}", status, connectors)
         for level, ports in _ports_by_level(record, notes)
         for ordinal, connectors in enumerate(ports, start=1)
     )
     if not evses:
         notes.append("no EVSE counted")
     return evses
+
+
+@lru_cache(maxsize=8192)  # 25,239 real EVSEs are 367 different ones
+def _evse(uid: str, status: StatedStatus | None, connectors: Connectors) -> Evse:
+    return Evse(uid=uid, status=status, connectors=connectors)
 
 
 def _ports_by_level(record: Record, notes: list[str]) -> list[tuple[Level, list[Connectors]]]:

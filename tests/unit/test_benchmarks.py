@@ -1,0 +1,151 @@
+"""The benchmarks measure what they say. How fast anything is, is not a matter of tests."""
+
+import gzip
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.db import Database
+from app.sources import irve
+from app.sources.records import Parsed
+from benchmarks import catalogue, databases, engine, http, memory
+from benchmarks.databases import Fresh
+from benchmarks.figures import print_table, spread
+from benchmarks.floor import read_rows, write_rows
+from benchmarks.import_file import import_file
+from benchmarks.imports import Input, measure
+from tests.conftest import DATA
+
+AFDC = """ID,Fuel Type Code,Station Name,Latitude,Longitude,Country,EV Level2 EVSE Num
+1,ELEC,Town hall,40.7,-74.0,US,2
+2,ELEC,"Library, back yard",40.8,-74.1,US,1
+3,ELEC,Station,40.9,-74.2,US,4
+"""
+OCM = [{"ID": n, "AddressInfo": {"Title": "Bridge", "Latitude": 51.5, "Longitude": 0.1 * n}} for n in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Fresh]:
+    with databases.sqlite() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def afdc_file(tmp_path: Path) -> Path:
+    file = tmp_path / "stations.csv.gz"
+    file.write_bytes(gzip.compress(AFDC.encode()))
+    return file
+
+
+@pytest.fixture
+def ocm_file(tmp_path: Path) -> Path:
+    file = tmp_path / "sites.json"
+    file.write_text(json.dumps(OCM))
+    return file
+
+
+def _rows(database_url: str, table: str) -> int:
+    connection = sqlite3.connect(database_url.removeprefix("sqlite:///"))
+    (number,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    connection.close()
+    return int(number)
+
+
+@pytest.mark.parametrize(("source", "fixture", "expected"), [("afdc", "afdc_file", 3), ("ocm", "ocm_file", 2)])
+def test_floor_and_import_write_the_same_number_of_rows(
+    source: str, fixture: str, expected: int, fresh: Fresh, request: pytest.FixtureRequest
+) -> None:
+    path: Path = request.getfixturevalue(fixture)
+    url = fresh()
+    assert write_rows(url, read_rows(path, ",")) == expected
+    assert _rows(url, "plain") == expected
+    url = fresh()
+    assert import_file(url, source, path).stations.new == expected
+    assert _rows(url, "stations") == expected
+
+
+def test_the_floor_on_postgresql_writes_every_row(postgresql_url: str, afdc_file: Path) -> None:
+    assert write_rows(postgresql_url, read_rows(afdc_file, ",")) == 3
+
+
+def test_the_floor_keeps_the_cells_as_they_are(fresh: Fresh, afdc_file: Path) -> None:
+    url = fresh()
+    write_rows(url, read_rows(afdc_file, ","))
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+    assert connection.execute("SELECT * FROM plain").fetchall()[1] == (
+        "2", "ELEC", "Library, back yard", "40.8", "-74.1", "US", "1",
+    )  # fmt: skip
+    connection.close()
+
+
+def test_every_round_measures_floor_and_both_imports(fresh: Fresh, afdc_file: Path) -> None:
+    timings = measure(Input("afdc", afdc_file), fresh, rounds=2)
+    assert len(timings.floor_s) == len(timings.first_s) == len(timings.again_s) == 2
+    assert timings.ratios([2 * floor_s for floor_s in timings.floor_s]) == [2, 2]
+
+
+def test_copies_hold_ten_times_the_stations_and_charge_points(tmp_path: Path) -> None:
+    original, copies = DATA / "irve" / "stations.csv", tmp_path / "copies.csv"
+    memory.write_copies(original, copies)
+    with original.open("rb") as one, copies.open("rb") as ten:
+        once, tenfold = ([each for each in irve.parse(file) if isinstance(each, Parsed)] for file in (one, ten))
+    assert len(tenfold) == 10 * len(once) > 0
+    assert sum(each.records for each in tenfold) == 10 * sum(each.records for each in once)
+
+
+def test_a_lone_import_tells_its_stations_and_its_peak(fresh: Fresh, afdc_file: Path) -> None:
+    peak = memory.import_alone(fresh, "afdc", afdc_file)
+    assert peak.stations == 3
+    assert 20 < peak.peak_mib < 1_000
+
+
+def test_the_catalogue_is_the_same_every_time() -> None:
+    assert list(catalogue.stations(20)) == list(catalogue.stations(20))
+    assert len({made.station.external_id for made in catalogue.stations(20)}) == 20
+
+
+async def test_every_kind_of_search_is_measured(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "MOST_CALLS", 3)
+    database = Database(fresh())
+    await catalogue.fill(database, 50)
+    replica, some = await engine.load(database)
+    await database.close()
+    assert len(replica) == len(some) == 50
+    assert replica.search(engine.near(next(engine.places()), status="available")).items
+    measured = dict(engine.measure(replica, some))
+    assert len(measured) == len(engine.QUERIES) + 3
+    assert all(len(took) == 3 and min(took) > 0 for took in measured.values())
+
+
+@pytest.mark.parametrize("name", ["connector that none has", "text that none has", "skip 1,000,000"])
+async def test_searches_without_result_have_none(name: str, fresh: Fresh) -> None:
+    database = Database(fresh())
+    await catalogue.fill(database, 50)
+    replica, _ = await engine.load(database)
+    await database.close()
+    assert not replica.search(engine.QUERIES[name](next(engine.places()))).items
+
+
+def test_the_constant_server_answers_with_so_many_bytes(fresh: Fresh) -> None:
+    with http.server(fresh(), "benchmarks.constant", "{port}", "1234") as port:
+        rate, length = http.load(port, http.nearest_20(2), seconds=0.1)
+    assert rate > 0
+    assert length == 1234
+
+
+def test_a_server_that_does_not_start_tells_why(fresh: Fresh) -> None:
+    with pytest.raises(RuntimeError, match="invalid literal"), http.server(fresh(), "benchmarks.constant", "no port"):
+        pass
+
+
+def test_tables_can_be_pasted_into_markdown(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["file", "ratio"], [["a", spread([3, 1, 2], 0)]])
+    assert capsys.readouterr().out.splitlines() == [
+        "| file |      ratio |",
+        "| ---- | ---------: |",
+        "| a    | 2 (1 to 3) |",
+        "",
+    ]
