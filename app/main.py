@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.api import errors, health
@@ -48,7 +49,8 @@ def create_app(settings: Settings) -> FastAPI:
                 await following
             await database.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(  # the documentation page loads nothing from elsewhere
+        redoc_url=None,
         title="VoltWay",
         version=__version__,
         description=_DESCRIPTION,

@@ -20,7 +20,7 @@ from app.sources.records import Outcome, Parsed, Rejection, Skip
 from app.sources.registry import Source
 from app.stations import feed, repository, runs
 
-BATCH = 500
+BATCH = 1_000
 """Outcomes handled in one unit of work, which is what is lost when the process dies."""
 CHANGES_KEPT_FOR = timedelta(days=1)
 """A process that slept for longer loads the whole catalogue anew."""

@@ -1,5 +1,6 @@
 """The API over a socket, with the demo network behind it."""
 
+import re
 import sqlite3
 from http.client import HTTPConnection
 from pathlib import Path
@@ -176,6 +177,10 @@ def test_the_root_leads_to_the_documentation(http: httpx.Client) -> None:
     answer = http.get("/", follow_redirects=True)
     assert answer.status_code == 200
     assert "VoltWay" in answer.text
+    needed = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
+    assert len(needed) >= 3
+    assert all(http.get(path).status_code == 200 for path in needed if path.startswith("/"))
+    assert not [path for path in needed if not path.startswith("/")]  # nothing from elsewhere
     assert STATIONS in http.get("/openapi.json").json()["paths"]
 
 

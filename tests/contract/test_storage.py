@@ -1,6 +1,6 @@
 """What both databases must do alike."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import delete, select, text
@@ -20,14 +20,14 @@ from tests.make import NOW, station
 LATER = NOW + timedelta(hours=1)
 
 
-async def store(database: Database, *stations: StationCreate, now: object = NOW) -> Written:
+async def store(database: Database, *stations: StationCreate, now: datetime = NOW) -> Written:
     async with database.open_session() as session:
-        return await repository.store(session, "test", stations, now)  # type: ignore[arg-type]
+        return await repository.store(session, "test", stations, now)
 
 
-async def read_all(database: Database, now: object = NOW) -> list[StoredStation]:
+async def read_all(database: Database, now: datetime = NOW) -> list[StoredStation]:
     async with database.open_session(read_only=True) as session:
-        pages = [page async for page in repository.all_stations(session, now)]  # type: ignore[arg-type]
+        pages = [page async for page in repository.all_stations(session, now)]
     return [each for page in pages for each in page]
 
 

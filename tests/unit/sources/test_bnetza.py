@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -456,7 +456,7 @@ def test_the_memory_for_derived_ids_is_bounded() -> None:
         lambda name: f" {name} ",
     ],
 )
-def test_column_names_may_be_mangled(spelling) -> None:  # type: ignore[no-untyped-def]
+def test_column_names_may_be_mangled(spelling: Callable[[str], str]) -> None:
     columns = [spelling(name) for name in TODAY]
     row = DEVICE | {"Öffnungszeiten": "247", "EVSE-ID1": "DE*AB7*E1"}
     (outcome,) = outcomes(table({spelling(name): cell for name, cell in row.items()}, columns=columns))
