@@ -17,12 +17,12 @@ their connectors, so that the order in which units are delivered does not matter
 from collections import defaultdict
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.sources.afdc.codes import CONNECTORS, DESTINATION_NETWORK, LEVELS, STATUSES, Level
 from app.sources.records import BadField
 from app.sources.values import number, text
-from app.stations.model import MAX_POWER_KW, Connector, Evse, StatedStatus
+from app.stations.model import MAX_POWER_KW, Connector, Evse
 from app.stations.vocabulary import ConnectorType
 
 MAX_EVSES_PER_LEVEL = 500
@@ -30,35 +30,62 @@ MAX_EVSES_PER_LEVEL = 500
 
 Record = dict[str, Any]
 Connectors = tuple[Connector, ...]
+Units = dict[str, list[Connectors]]
+"""The connectors of each port of the charging units, by level."""
+
+
+class Equipment(NamedTuple):
+    """What a record tells of all its EVSEs together."""
+
+    status_code: str | None
+    counts: tuple[int, ...]
+    """EVSEs of each of LEVELS."""
+    connector_codes: tuple[str, ...]
+    is_destination: bool
 
 
 def evses_of(record: Record, notes: list[str]) -> tuple[Evse, ...]:
     """Return the EVSEs by level; none if the record counts none."""
-    code = text(record.get("status_code"), 20)
+    equipment = Equipment(
+        text(record.get("status_code"), 20),
+        tuple(_count(level.count_field, record.get(level.count_field), notes) for level in LEVELS),
+        _connector_codes(record.get("ev_connector_types")),
+        record.get("ev_network") == DESTINATION_NETWORK,
+    )
+    if units := record.get("ev_charging_units"):
+        evses, remarks = _evses(equipment, _ports_of_units(units, notes))
+    else:
+        evses, remarks = _evses_without_units(equipment)
+    notes += remarks
+    return evses
+
+
+@lru_cache(maxsize=8192)  # 7,699 real stations have 194 different equipments
+def _evses_without_units(equipment: Equipment) -> tuple[tuple[Evse, ...], tuple[str, ...]]:
+    return _evses(equipment, {})
+
+
+def _evses(equipment: Equipment, units: Units) -> tuple[tuple[Evse, ...], tuple[str, ...]]:
+    """Return the EVSEs, and notes."""
+    notes: list[str] = []
+    code = equipment.status_code
     if code and code not in STATUSES:
         notes.append(f"status code {code} unknown")
     status = STATUSES.get(code or "E")
     evses = tuple(
-        _evse(f"{level.uid_prefix}-{ordinal}", status, connectors)
-        for level, ports in _ports_by_level(record, notes)
+        Evse(uid=f"{level.uid_prefix}-{ordinal}", status=status, connectors=connectors)
+        for level, ports in _ports_by_level(equipment, units, notes)
         for ordinal, connectors in enumerate(ports, start=1)
     )
     if not evses:
         notes.append("no EVSE counted")
-    return evses
+    return evses, tuple(notes)
 
 
-@lru_cache(maxsize=8192)  # 25,239 real EVSEs are 367 different ones
-def _evse(uid: str, status: StatedStatus | None, connectors: Connectors) -> Evse:
-    return Evse(uid=uid, status=status, connectors=connectors)
-
-
-def _ports_by_level(record: Record, notes: list[str]) -> list[tuple[Level, list[Connectors]]]:
-    counts = {level.code: _count(level.count_field, record.get(level.count_field), notes) for level in LEVELS}
-    codes = _connector_codes(record.get("ev_connector_types"))
-    is_destination = counts["2"] > 0 and record.get("ev_network") == DESTINATION_NETWORK
+def _ports_by_level(equipment: Equipment, units: Units, notes: list[str]) -> list[tuple[Level, list[Connectors]]]:
+    counts = {level.code: count for level, count in zip(LEVELS, equipment.counts, strict=True)}
+    is_destination = counts["2"] > 0 and equipment.is_destination
     nacs_level = "dc_fast" if counts["dc_fast"] and not is_destination else "2"
-    units = _ports_of_units(record.get("ev_charging_units"), notes)
     result = []
     for level in LEVELS:
         ports = units.get(level.code, [])
@@ -68,7 +95,7 @@ def _ports_by_level(record: Record, notes: list[str]) -> list[tuple[Level, list[
             ports = []
         ports = ports or [()] * count
         if not all(ports):  # some do not tell their connectors
-            connectors, remarks = _station_connectors(codes, level, nacs_level)
+            connectors, remarks = _station_connectors(equipment.connector_codes, level, nacs_level)
             notes += remarks
             ports = [port or connectors for port in ports]
         result.append((level, ports))
@@ -109,7 +136,7 @@ def _unknown(code: str) -> str:
     return f"connector code {code[:20]} unknown, stored as other"
 
 
-def _ports_of_units(units: object, notes: list[str]) -> dict[str, list[Connectors]]:
+def _ports_of_units(units: object, notes: list[str]) -> Units:
     """Return the connectors of each port by level; units of the level `legacy` are in no count and passed over."""
     ports: dict[str, list[Connectors]] = defaultdict(list)
     for unit in units if isinstance(units, list) else []:
