@@ -90,13 +90,16 @@ async def test_the_body_is_read(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("body", "headers"),
     [
-        (gzip.compress(TABLE), {"Content-Type": "application/gzip"}),
-        (gzip.compress(TABLE), {"Content-Type": "text/csv", "Content-Encoding": "gzip"}),
-        (gzip.compress(TABLE), {"Content-Type": "application/gzip", "Content-Encoding": "GZIP"}),
-        (gzip.compress(TABLE), {"Content-Encoding": "x-gzip"}),
-        (gzip.compress(gzip.compress(TABLE)), {"Content-Type": "application/gzip", "Content-Encoding": "gzip"}),
+        (gzip.compress(TABLE, mtime=0), {"Content-Type": "application/gzip"}),
+        (gzip.compress(TABLE, mtime=0), {"Content-Type": "text/csv", "Content-Encoding": "gzip"}),
+        (gzip.compress(TABLE, mtime=0), {"Content-Type": "application/gzip", "Content-Encoding": "GZIP"}),
+        (gzip.compress(TABLE, mtime=0), {"Content-Encoding": "x-gzip"}),
+        (
+            gzip.compress(gzip.compress(TABLE, mtime=0), mtime=0),
+            {"Content-Type": "application/gzip", "Content-Encoding": "gzip"},
+        ),
         (TABLE, {"Content-Encoding": "gzip"}),  # a server that takes the file for compressed
-        (gzip.compress(TABLE[:999]) + gzip.compress(TABLE[999:]), {"Content-Encoding": "gzip"}),
+        (gzip.compress(TABLE[:999], mtime=0) + gzip.compress(TABLE[999:], mtime=0), {"Content-Encoding": "gzip"}),
     ],
     ids=["file", "encoding", "both", "old name", "twice", "neither", "two members"],
 )
@@ -141,7 +144,7 @@ async def test_what_a_server_fails_to_give_is_said_without_secrets(serve: Serve,
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
 async def test_gzip_that_is_cut_off_is_noticed(serve: Serve, headers: dict[str, str]) -> None:
-    said = await refusal(serve(Answer(gzip.compress(TABLE)[:-99], headers=headers)))
+    said = await refusal(serve(Answer(gzip.compress(TABLE, mtime=0)[:-99], headers=headers)))
     assert said.startswith("The input is not a whole gzip file: ")
 
 
@@ -217,7 +220,9 @@ async def test_a_path_is_left_where_it_is(tmp_path: Path) -> None:
     assert path.read_bytes() == TABLE
 
 
-@pytest.mark.parametrize("body", [TABLE, b"", b"\x1f", b"\x1f\x8c", gzip.compress(TABLE), gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "body", [TABLE, b"", b"\x1f", b"\x1f\x8c", gzip.compress(TABLE, mtime=0), gzip.compress(b"", mtime=0)]
+)
 def test_a_file_is_opened_at_its_beginning_and_can_seek(tmp_path: Path, body: bytes) -> None:
     path = tmp_path / "stations"
     path.write_bytes(body)
@@ -234,10 +239,10 @@ def test_a_file_is_opened_at_its_beginning_and_can_seek(tmp_path: Path, body: by
     "body",
     [
         b"\x1f\x8b",
-        gzip.compress(TABLE)[:100],
-        gzip.compress(TABLE)[:-1],
-        gzip.compress(TABLE)[:-8] + b"\0" * 8,
-        gzip.compress(TABLE) + b"more",
+        gzip.compress(TABLE, mtime=0)[:100],
+        gzip.compress(TABLE, mtime=0)[:-1],
+        gzip.compress(TABLE, mtime=0)[:-8] + b"\0" * 8,
+        gzip.compress(TABLE, mtime=0) + b"more",
         b"\x1f\x8b\x08\0\0\0\0\0\0\0" + b"\xff" * 99,
     ],
     ids=["two bytes", "cut off", "one byte short", "wrong checksum", "more after the end", "no deflate data"],
@@ -251,15 +256,15 @@ def test_gzip_that_is_broken_is_refused(tmp_path: Path, body: bytes) -> None:
 
 def test_gzip_is_undone_twice_at_most(tmp_path: Path) -> None:
     path = tmp_path / "stations.csv.gz"
-    inner = gzip.compress(TABLE)
-    path.write_bytes(gzip.compress(gzip.compress(inner)))
+    inner = gzip.compress(TABLE, mtime=0)
+    path.write_bytes(gzip.compress(gzip.compress(inner, mtime=0)))
     with opened(path) as file:
         assert file.read() == inner
 
 
 def test_decompression_ends_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "stations.csv.gz"
-    path.write_bytes(gzip.compress(b"0" * 5_000_000))
+    path.write_bytes(gzip.compress(b"0" * 5_000_000, mtime=0))
     monkeypatch.setattr(fetch, "MAX_BYTES", 2_000_000)
     with pytest.raises(FetchError, match="when decompressed"), opened(path):
         pass
