@@ -16,7 +16,7 @@ run: $(VENV)/.installed  ## Serve VoltWay on 127.0.0.1:8000 from an embedded dat
 test: $(VENV)/.developing  ## Everything: static checks, and all tests on each Python that is here
 	@sh tools/install-test-services.sh
 	@$(MAKE) --no-print-directory check
-	$(BIN)/pytest -n auto --cov --cov-report=term
+	$(BIN)/pytest -n auto --dist loadscope --cov --cov-report=term
 	@PYTHON=$(BIN)/python sh tools/test-on-other-pythons.sh
 
 check: $(VENV)/.developing  ## Static checks only: ruff, mypy strict, import-linter

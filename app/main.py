@@ -15,6 +15,7 @@ from app.api.deps import Resources
 from app.api.v1 import render, stations
 from app.db import Database
 from app.errors import DatabaseUnavailableError
+from app.middleware.head import HeadMiddleware
 from app.middleware.request_id import RequestIdMiddleware
 from app.replica import Follower
 from app.settings import Settings
@@ -34,7 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[Resources]:
-        database = Database(settings.database_url)
+        database = Database(settings.database)
         follower = Follower(Catalogue(database), render.summary)
         try:
             await follower.catch_up()
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(stations.router)
     app.include_router(health.router)
     app.add_api_route("/", _to_documentation, include_in_schema=False)
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app
 
@@ -70,4 +72,4 @@ async def _to_documentation() -> RedirectResponse:
     return RedirectResponse("/docs")
 
 
-app = create_app(Settings())
+app = create_app(Settings.load())

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from app.errors import ConfigurationError
 
 
 class Settings(BaseSettings):
@@ -14,7 +17,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 
     data_dir: Path = Path("data")
-    """Folder for the embedded database, downloads and reports of rejected records."""
+    """Folder for the embedded database and the lists of rejected records."""
     database_url: str = ""
     """`sqlite:///path` or `postgresql://user:password@host/name`; empty: `voltway.db` in DATA_DIR."""
     replica_poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.5
@@ -22,13 +25,29 @@ class Settings(BaseSettings):
     ocm_api_key: SecretStr | None = None
     """Key for the Open Charge Map API."""
 
-    @model_validator(mode="after")
-    def _default_database(self) -> Self:
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment. Raises ConfigurationError, naming the variable that is wrong."""
+        try:
+            return cls()
+        except ValidationError as error:
+            wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+            raise ConfigurationError(f"A setting is wrong. {wrong}.") from None
+
+    @property
+    def database(self) -> URL:
+        """Of DATABASE_URL or DATA_DIR. Raises ConfigurationError."""
         if not self.database_url:
-            self.database_url = f"sqlite:///{self.data_dir / 'voltway.db'}"
-        return self
+            return URL.create("sqlite", database=str(self.data_dir / "voltway.db"))
+        try:
+            return make_url(self.database_url)
+        except (ArgumentError, ValueError):
+            raise ConfigurationError(
+                "DATABASE_URL is not a database URL (sqlite:///path or postgresql://user:password@host/name, with "
+                "special characters in the password percent-encoded)."
+            ) from None
 
     @property
     def shown_database_url(self) -> str:
         """Without the password."""
-        return make_url(self.database_url).render_as_string(hide_password=True)
+        return self.database.render_as_string(hide_password=True)

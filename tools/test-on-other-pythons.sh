@@ -15,7 +15,7 @@ for minor in 11 12 13 14; do
         venv=".venv-$version"
         [ -x "$venv/bin/python" ] || "$candidate" -m venv "$venv"
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.lock --editable .
-        "$venv/bin/python" -m pytest -n auto -p no:cacheprovider
+        "$venv/bin/python" -m pytest -n auto --dist loadscope -p no:cacheprovider
         break
     done
 done

@@ -1,5 +1,6 @@
 """Every error as a problem document (RFC 9457), and the one table from VoltWay's errors to HTTP status."""
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,8 @@ from app.errors import DatabaseUnavailableError, NotReadyError, VoltWayError
 from app.middleware.request_id import HEADER
 
 MEDIA_TYPE = "application/problem+json"
+logger = logging.getLogger(__name__)
+
 _TYPE = "urn:voltway:problem:"
 _SHOWN_CHARACTERS = 100
 _RETRY_AFTER_S = 5
@@ -57,6 +60,22 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(VoltWayError, _voltway)
     app.add_exception_handler(Exception, _unexpected)
+    plain_openapi = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = plain_openapi()
+        for operation in (o for path in document["paths"].values() for o in path.values()):
+            for answer in operation["responses"].values():
+                _name_media_type(answer.get("content", {}))
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _name_media_type(content: dict[str, Any]) -> None:
+    """FastAPI documents every model under the route's media type."""
+    if content.get("application/json", {}).get("schema") == {"$ref": "#/components/schemas/Problem"}:
+        content[MEDIA_TYPE] = content.pop("application/json")
 
 
 def _problem(
@@ -109,9 +128,10 @@ async def _voltway(request: Request, error: Exception) -> Response:
     return _problem(request, status, kind, status.phrase, str(error), headers=headers)
 
 
-async def _unexpected(request: Request, _: Exception) -> Response:
+async def _unexpected(request: Request, error: Exception) -> Response:
     """Sent outside of all middleware, so the id's header is set here."""
     request_id = getattr(request.state, "request_id", None)
+    logger.error("request_failed: %s %s %s", request_id, request.method, request.url.path, exc_info=error)
     return _problem(
         request,
         500,

@@ -22,7 +22,8 @@ class Health(BaseModel):
     """What an operator looks at first."""
 
     status: Literal["ok", "degraded", "unavailable"] = Field(
-        description="`degraded`: searches are answered, but the database is away; `unavailable`: no answers yet."
+        description="`degraded`: searches are answered, but from what was in memory when the database went away; "
+        "`unavailable`: no answers yet."
     )
     version: str
     database: Literal["ok", "unavailable"]
@@ -45,7 +46,9 @@ async def health(response: Response, database: DatabaseDep, follower: FollowerDe
     except NotReadyError:
         stations = None
         response.status_code = 503
-    status: Literal["ok", "degraded", "unavailable"] = "ok" if reachable else "degraded"
+    status: Literal["ok", "degraded", "unavailable"] = "ok"
+    if follower.is_failing or not reachable:
+        status = "degraded"
     return Health(
         status="unavailable" if stations is None else status,
         version=__version__,

@@ -17,9 +17,9 @@ def demo(
     remove: Annotated[bool, typer.Option("--remove", help="Delete the sample stations again.")] = False,
 ) -> None:
     """Load a made-up network of 2,000 stations in 40 cities: sample data to try things with."""
-    settings = Settings()
-    require_current(settings.database_url)
-    typer.echo(asyncio.run(_demo(Database(settings.database_url), if_empty, remove)))
+    settings = Settings.load()
+    require_current(settings.database)
+    typer.echo(asyncio.run(_demo(Database(settings.database), if_empty, remove)))
 
 
 async def _demo(database: Database, if_empty: bool, remove: bool) -> str:

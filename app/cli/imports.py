@@ -27,8 +27,8 @@ def import_(
     ] = False,
 ) -> None:
     """Read stations from a file or URL into the database, and report what became of every record."""
-    settings = Settings()
-    require_current(settings.database_url)
+    settings = Settings.load()
+    require_current(settings.database)
     key = settings.ocm_api_key.get_secret_value() if settings.ocm_api_key else None
     chosen = find_source(source, key)
     options = run.ImportOptions(settings.data_dir, full=full, dry_run=dry_run)
@@ -44,7 +44,7 @@ def import_(
 async def _import(
     settings: Settings, source: Source, where: str, options: run.ImportOptions, started: list[run.Progress]
 ) -> None:
-    database = Database(settings.database_url)
+    database = Database(settings.database)
     watching = asyncio.create_task(_show(source.facts.name, started))
     try:
         await run.run_import(database, source, where, options, started.append)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy import URL
 
 from app.api.v1 import render
 from app.db import Database
@@ -37,16 +38,16 @@ def near(
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'query'}: {e['msg']}" for e in error.errors())
         raise typer.BadParameter(wrong) from error
-    settings = Settings()
-    require_current(settings.database_url)
-    answer = asyncio.run(_search(settings.database_url, query))
+    settings = Settings.load()
+    require_current(settings.database)
+    answer = asyncio.run(_search(settings.database, query))
     if as_json:
         typer.echo(b"[" + b",\n".join(answer.items) + b"]")
     else:
         Console().print(_table([orjson.loads(item) for item in answer.items]))
 
 
-async def _search(database_url: str, query: StationQuery) -> Answer:
+async def _search(database_url: URL, query: StationQuery) -> Answer:
     database = Database(database_url)
     try:
         follower = Follower(Catalogue(database), render.summary)

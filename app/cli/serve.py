@@ -21,7 +21,7 @@ def serve(
 ) -> None:
     """Answer requests over HTTP until interrupted."""
     try:
-        require_current(Settings().database_url)
+        require_current(Settings.load().database)
     except DatabaseUnavailableError as error:  # it may come up later than we do
         typer.echo(f"warning: {error}\nVoltWay starts without stations and tries again.", err=True)
     at = f"http://{host}:{port}"

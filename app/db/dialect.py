@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
@@ -27,6 +27,12 @@ def _sqlite_oldest(*_: object, **__: object) -> str:
 @compiles(oldest_open_transaction, "postgresql")
 def _postgresql_oldest(*_: object, **__: object) -> str:
     return "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+
+async def take_turns(session: AsyncSession, name: str) -> None:
+    """Wait until no other transaction that asked for this name is open. On SQLite writers take turns anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def upsert(session: AsyncSession, table: Any, *, key: tuple[str, ...], replace: tuple[str, ...]) -> Any:

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.errors import ConfigurationError
@@ -19,21 +18,28 @@ _SQLITE_PRAGMAS = {
 }
 
 
-def database_url(written: str) -> URL:
-    """Read `DATABASE_URL`, whatever driver it names: `sqlite:///path`, `postgresql://user@host/name`.
+def with_driver(written: URL | str) -> URL:
+    """The URL with the driver that VoltWay uses, whichever it names: `sqlite:///path`, `postgresql://user@host/name`.
 
-    Raises ConfigurationError for anything else.
+    Makes the folder of an SQLite database. Raises ConfigurationError for other databases.
     """
-    try:
-        url = make_url(written)
-    except ArgumentError:
-        raise ConfigurationError("DATABASE_URL is not a database URL (sqlite:///… or postgresql://…).") from None
+    url = make_url(written)
     family = url.drivername.partition("+")[0]
     if family == "sqlite":
+        _make_folder(url.database)
         return url.set(drivername="sqlite+aiosqlite")
     if family in {"postgresql", "postgres"}:
         return url.set(drivername="postgresql+psycopg")
     raise ConfigurationError(f"DATABASE_URL names {family!r}; VoltWay runs on sqlite and postgresql.")
+
+
+def _make_folder(file: str | None) -> None:
+    if not file or file == ":memory:":
+        raise ConfigurationError("DATABASE_URL names no file; a database in memory would be gone at once.")
+    try:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"DATA_DIR or DATABASE_URL: {Path(file).parent}: {error.strerror}.") from error
 
 
 def synchronous(url: URL) -> URL:
@@ -48,8 +54,6 @@ def create_engine(url: URL) -> AsyncEngine:
         "json_deserializer": orjson.loads,
     }
     if url.get_backend_name() == "sqlite":
-        if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_async_engine(url, **options)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)

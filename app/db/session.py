@@ -5,19 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import text
+from sqlalchemy import URL, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.engine import create_engine, database_url
+from app.db.engine import create_engine, with_driver
 from app.settings import Settings
 
 
 class Database:
     """One process's connections to one database. Close it in the event loop that used it."""
 
-    def __init__(self, url: str) -> None:
-        self.url = database_url(url)
+    def __init__(self, url: URL | str) -> None:
+        self.url = with_driver(url)
         self._engine = create_engine(self.url)
         self._reading = self._engine.execution_options(read_only=True)
 
@@ -51,7 +51,7 @@ def default_database() -> Database:
     """The database of `DATABASE_URL` and `DATA_DIR`, opened once for each event loop."""
     loop = asyncio.get_running_loop()
     if loop not in _defaults:
-        _defaults[loop] = Database(Settings().database_url)
+        _defaults[loop] = Database(Settings.load().database)
     return _defaults[loop]
 
 

@@ -80,6 +80,10 @@ class _Run:
         self._now = datetime.now(UTC)
         self._report = Report(self._name, source.facts.record_noun, dry_run=options.dry_run)
         self._seen = SeenIds()
+        self._refused = SeenIds()
+        """Ids of rejected records: those stations have not vanished, and another record may describe them rightly."""
+        self._unidentified = 0
+        """Rejected records that do not tell which station they are of."""
         rejections = f"{self._name}-{self._now:%Y%m%dT%H%M%S%fZ}.csv"
         self._rejections = RejectionsFile(options.data_dir / "rejections" / rejections)
 
@@ -87,7 +91,7 @@ class _Run:
         run_id = await self._start(without_secrets(where))
         error: str | None = "The process was stopped."
         try:
-            with self._seen, self._rejections:
+            with self._seen, self._refused, self._rejections:
                 await self._import(where, on_start)
             error = None
         except Exception as reason:
@@ -139,20 +143,22 @@ class _Run:
         await self._store(good, gone)
 
     def _checked(self, outcome: Outcome) -> Outcome:
-        """Reject a record whose id has come before, or a station that cannot be where it says."""
-        external_id = _external_id(outcome)
-        first = external_id is None or self._seen.add(external_id)  # also of the refused: they have not vanished
-        if isinstance(outcome, Rejection):
-            return outcome
-        if not first:
-            why, fix = "An earlier record of this input has the same id.", "Give each station one record."
-            return _rejection(outcome, "external_id", str(external_id), "repeated_id", why, fix)
+        """Reject a station that cannot be where it says, or a record whose id has come before."""
         if isinstance(outcome, Parsed):
             at = outcome.station
             wrong = check_coordinates(at.longitude, at.latitude, at.country)
             if wrong:
                 place = f"{at.longitude}, {at.latitude}"
-                return _rejection(outcome, "longitude, latitude", place, wrong.reason, wrong.why, wrong.fix)
+                outcome = _rejection(outcome, "longitude, latitude", place, wrong.reason, wrong.why, wrong.fix)
+        external_id = _external_id(outcome)
+        if isinstance(outcome, Rejection):
+            if external_id is None:
+                self._unidentified += 1
+            else:
+                self._refused.add(external_id)
+        elif external_id is not None and not self._seen.add(external_id):
+            why, fix = "An earlier record of this input has the same id.", "Give each station one record."
+            return _rejection(outcome, "external_id", external_id, "repeated_id", why, fix)
         return outcome
 
     def _reject(self, rejection: Rejection) -> None:
@@ -176,9 +182,14 @@ class _Run:
             raise SourceFormatError(
                 "The input holds no usable record, so --full would remove every station; it did not."
             )
+        if self._unidentified:
+            raise SourceFormatError(
+                f"{self._unidentified:,} rejected {self._report.record_noun} do not tell which station they are of, "
+                "so --full cannot know what has vanished. Nothing was removed; the other records are stored."
+            )
         async with self._open_session(read_only=self._dry_run) as session:
             async for page in repository.external_ids(session, self._name):
-                vanished = self._seen.missing(page)
+                vanished = self._refused.missing(self._seen.missing(page))
                 self._report.removed += await repository.remove(
                     session, self._name, vanished, self._now, dry_run=self._dry_run
                 )

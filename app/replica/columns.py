@@ -195,7 +195,7 @@ def _connector_entries(evses: Iterable[EvseState]) -> Iterable[tuple[int, int, i
         for connector in evse.connectors:
             power_kw = connector.get("power_kw")
             power_w = _NO_POWER if power_kw is None else round(power_kw * 1000)
-            yield _TYPE_CODE[connector["type"]], power_w, status
+            yield _TYPE_CODE.get(connector["type"], _TYPE_CODE["other"]), power_w, status
         if not evse.connectors:
             yield _NO_CONNECTOR, _NO_POWER, status
     if empty:
@@ -217,4 +217,6 @@ def _inside(box: Box, positions: NDArray[np.float64]) -> Mask:
         inside = (longitude >= box.west) & (longitude <= box.east)
     else:
         inside = (longitude >= box.west) | (longitude <= box.east)
+    if 180 in {abs(box.west), abs(box.east)}:  # 180° east and west are one meridian
+        inside |= np.abs(longitude) == 180
     return inside & (latitude >= box.south) & (latitude <= box.north)

@@ -50,6 +50,8 @@ class Follower:
         self._position: FeedPosition | None = None
         self.caught_up_at: datetime | None = None
         """When the replica was last known to equal the database; `None`: never yet."""
+        self.is_failing = False
+        """Whether the last attempt to catch up has failed."""
 
     @property
     def replica(self) -> Replica:
@@ -65,19 +67,20 @@ class Follower:
 
     async def run(self, every_s: float) -> None:
         """Catch up again and again until cancelled; while the database is away, the replica stays as it was."""
-        reachable = True
         while True:
             try:
                 await self.catch_up()
-                if not reachable:
-                    logger.info("database_back")
-                reachable = True
+                if self.is_failing:
+                    logger.info("replica_follows_again")
+                self.is_failing = False
             except DatabaseUnavailableError as error:
-                if reachable:
+                if not self.is_failing:
                     logger.warning("database_away: searches go on with what is in memory: %s", error)
-                reachable = False
+                self.is_failing = True
             except Exception:
-                logger.exception("replica_follow_failed")  # the age in /api/v1/health tells how long already
+                if not self.is_failing:
+                    logger.exception("replica_follow_failed")
+                self.is_failing = True
             await asyncio.sleep(every_s)
 
     async def catch_up(self) -> None:

@@ -16,7 +16,7 @@ MAX_ROW_LINES = 50
 """A quoted cell that does not end within so many lines was never meant to begin."""
 MAX_PREAMBLE_LINES = 100
 
-_TOO_LONG = f'(a line of over "{MAX_LINE_BYTES:,}" bytes)'
+_TOO_LONG = f'(a line of over "{MAX_LINE_BYTES}" bytes)'
 """Stands for such a line; being one cell it fits no header, and its quotation marks fit into no quoted cell."""
 
 Cells = list[str]

@@ -10,6 +10,7 @@ from sqlalchemy import CursorResult, Result, Row, Select, delete, func, select, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.bulk import upsert_many
+from app.db.dialect import take_turns
 from app.stations.model import EvseDocument, EvseState, StationCreate, StoredStation, derive, evse_documents
 from app.stations.status import expires_at
 from app.stations.tables import EvseStatusRow, Source, Station
@@ -51,6 +52,8 @@ async def store(
 
     A station that had vanished and is back counts as updated. A dry run only tells what would be done.
     """
+    if not dry_run:
+        await take_turns(session, source)
     known = await _known(session, source, [station.external_id for station in stations])
     written = Written([], [], [])
     rows = []
@@ -85,6 +88,8 @@ async def remove(
     session: AsyncSession, source: str, external_ids: Collection[str], now: datetime, *, dry_run: bool = False
 ) -> int:
     """Mark stations as vanished and return how many there were; they keep their rows and ids."""
+    if not dry_run:
+        await take_turns(session, source)
     known = await _known(session, source, external_ids)
     present = [external_id for external_id, content_hash in known.items() if content_hash is not None]
     if present and not dry_run:
@@ -94,7 +99,7 @@ async def remove(
 
 
 async def erase_source(session: AsyncSession, source: str) -> int:
-    """Delete a source and its stations for good, with their status and reports; return how many stations."""
+    """Delete a source and its stations for good, with their status; return how many stations."""
     await session.execute(delete(Source).where(Source.name == source))
     return _row_count(await session.execute(delete(_STATIONS).where(_STATIONS.c.source == source)))
 
@@ -134,10 +139,10 @@ async def observe(session: AsyncSession, source: str, observations: Iterable[Obs
         await upsert_many(session, _STATUS, rows, common=common, key=("station_id", "evse_uid"), replace=replaced)
 
 
-async def count(session: AsyncSession, source: str | None = None) -> int:
-    """Number of present stations, of one source or all."""
+async def count(session: AsyncSession) -> int:
+    """Number of present stations."""
     present = select(func.count()).select_from(Station).where(Station.deleted_at.is_(None))
-    return int(await session.scalar(present if source is None else present.where(Station.source == source)) or 0)
+    return int(await session.scalar(present) or 0)
 
 
 async def ids_of(session: AsyncSession, source: str, external_ids: Collection[str]) -> dict[str, int]:
@@ -221,14 +226,24 @@ def _stored(row: Row[Any], live: dict[str, Row[Any]], now: datetime) -> StoredSt
 
 def _evse_state(evse: EvseDocument, observation: Row[Any] | None, now: datetime) -> EvseState:
     """Merge what the record states with what was observed: a live status, while it is fresh, outranks the record."""
-    status, observed_at, expiry = EvseStatus(evse.get("status", EvseStatus.UNKNOWN)), None, None
+    status, observed_at, expiry = _status(evse.get("status", EvseStatus.UNKNOWN)), None, None
     if observation is not None:
         ttl = observation.status_ttl_s
         observed_at = observation.observed_at
         expiry = expires_at(observation.observed_at, None if ttl is None else timedelta(seconds=ttl))
         if expiry is None or now < expiry:
-            status = EvseStatus(observation.status)
+            status = _status(observation.status)
+        else:
+            expiry = None  # it has happened
     return EvseState(evse["uid"], evse.get("evse_id"), status, observed_at, expiry, evse["connectors"])
+
+
+def _status(word: str) -> EvseStatus:
+    """A word that is none, which only a hand can have written, means nothing."""
+    try:
+        return EvseStatus(word)
+    except ValueError:
+        return EvseStatus.UNKNOWN
 
 
 def _row_count(done: Result[Any]) -> int:

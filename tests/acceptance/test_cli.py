@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,53 @@ def test_a_bad_database_url_is_named(command: Command, written: str) -> None:
     done = command("migrate", DATABASE_URL=written)
     assert done.returncode == 1
     assert done.stderr.startswith("error: DATABASE_URL")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"REPLICA_POLL_SECONDS": "abc"}, "REPLICA_POLL_SECONDS"),
+        ({"DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:abc/x"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL"),
+        ({"DATA_DIR": "/dev/null/x"}, "DATA_DIR"),
+    ],
+)
+def test_a_wrong_setting_is_an_error_in_a_line_that_names_it(
+    command: Command, settings: dict[str, str], named: str
+) -> None:
+    done = command("migrate", **settings)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_a_file_that_is_no_database_is_an_error_in_a_line(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "voltway.db").write_text("this is no database, but long enough to be taken for one" * 20)
+    done = command("migrate")
+    assert done.returncode == 1
+    assert "not a database" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_of_a_newer_version_asks_for_an_upgrade(command: Command, tmp_path: Path) -> None:
+    command("migrate")
+    connection = sqlite3.connect(tmp_path / "voltway.db")
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    for name in ("migrate", "demo"):
+        done = command(name)
+        assert done.returncode == 1
+        assert "upgrade VoltWay" in done.stderr
+
+
+def test_any_folder_name_will_do(tmp_path: Path) -> None:
+    folder = tmp_path / "what?x=1#a%20b"
+    folder.mkdir()
+    assert voltway(folder, "migrate").returncode == 0
+    assert (folder / "voltway.db").is_file()
 
 
 def test_a_database_that_does_not_answer_is_an_error_in_a_line(command: Command) -> None:

@@ -145,6 +145,19 @@ def test_a_query_string_of_100_kb_is_refused_like_a_short_one(demo_address: str)
     assert problem.detail == "q: String should have at most 200 characters"
 
 
+def test_a_parameter_given_twice_is_refused(http: httpx.Client) -> None:
+    problem = _problem(http.get(f"{STATIONS}?latitude=1&latitude=2&longitude=3&skip=1&skip=1"), 422)
+    assert [error.name for error in problem.errors or []] == ["latitude", "skip"]
+
+
+def test_head_is_get_without_the_content(http: httpx.Client) -> None:
+    for path in ("/health", f"{STATIONS}?limit=1", f"{STATIONS}/1"):
+        head, get = http.head(path), http.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == get.headers["content-length"]
+    assert http.head("/none").status_code == 404
+
+
 def test_percent_and_quotes_are_ordinary_text(http: httpx.Client) -> None:
     for text in ("%", "_", "'", '"', "\\", "100%25"):
         assert http.get(STATIONS, params={"q": text}).json() == []

@@ -33,22 +33,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def reports(folder: Path, real_data: Path) -> dict[str, list[list[str]]]:
+    """The lines printed by the first and the second import of each file."""
+    return {
+        file: [voltway(folder, "import", source, str(real_data / file)).stdout.splitlines() for _ in range(2)]
+        for source, file, *_ in FILES
+    }
+
+
 @pytest.mark.parametrize(("source", "file", "records", "skipped", "stations"), FILES)
 def test_import_twice(
-    folder: Path, real_data: Path, source: str, file: str, records: int, skipped: int, stations: int
+    reports: dict[str, list[list[str]]], source: str, file: str, records: int, skipped: int, stations: int
 ) -> None:
-    first = voltway(folder, "import", source, str(real_data / file))
-    assert first.returncode == 0, first.stderr
-    line, summary, *_ = first.stdout.splitlines()
-    assert _numbers(line) == [records, records - skipped, 0, 0, skipped, 0]
-    assert _numbers(summary) == [stations, 0, 0, 0]
-    again = voltway(folder, "import", source, str(real_data / file))
-    line, summary, *_ = again.stdout.splitlines()
-    assert _numbers(line) == [records, 0, 0, records - skipped, skipped, 0]
-    assert _numbers(summary) == [0, 0, stations, 0]
+    first, again = reports[file]
+    assert first[0].startswith(f"{source}: ")
+    assert _numbers(first[0]) == [records, records - skipped, 0, 0, skipped, 0]
+    assert _numbers(first[1]) == [stations, 0, 0, 0]
+    assert _numbers(again[0]) == [records, 0, 0, records - skipped, skipped, 0]
+    assert _numbers(again[1]) == [0, 0, stations, 0]
 
 
 @pytest.mark.parametrize(("latitude", "longitude"), QUERIES)
+@pytest.mark.usefixtures("reports")
 def test_nearest_in_the_real_catalogue_equals_brute_force(folder: Path, latitude: float, longitude: float) -> None:
     """Haversine over what the database holds, against `voltway near`."""
     connection = sqlite3.connect(folder / "voltway.db")

@@ -216,13 +216,15 @@ async def test_a_late_commit_is_not_skipped(postgresql_url: str) -> None:
         position = await current_position(session)
     async with database.open_session() as slow:
         await repository.store(slow, "test", [station("slow")], NOW)
-        await store(database, station("fast"))
+        async with database.open_session() as session:
+            other = StationCreate(source="other", external_id="fast", title="fast", longitude=0, latitude=1)
+            await repository.store(session, "other", [other], NOW)
         async with database.open_session() as session:
             between = await changes_after(session, position)
     assert between is not None
     async with database.open_session() as session:
         after = await changes_after(session, between.position)
-        ids = await repository.ids_of(session, "test", ["slow", "fast"])
+        ids = await repository.ids_of(session, "test", ["slow"]) | await repository.ids_of(session, "other", ["fast"])
     assert after is not None
     assert between.station_ids | after.station_ids == set(ids.values())
     await database.close()

@@ -126,6 +126,17 @@ async def test_a_live_status_is_shown_until_it_is_too_old(
     assert _statuses(follower) == ["unknown"]
     available = StationQuery.model_validate({"status": "available"})
     assert follower.replica.search(available).items == []
+    assert follower.replica.expired(clock.now) == []  # read anew once, not at every poll
+
+
+async def test_a_word_written_by_hand_poisons_nothing(database: Database, follower: Follower) -> None:
+    await _store(database, "a")
+    async with database.open_session() as session:
+        ids = await repository.ids_of(session, "test", ["a"])
+        await repository.observe(session, "test", [Observation(ids["a"], "1", EvseStatus.AVAILABLE, NOW)], NOW)
+        await session.execute(text("UPDATE evse_status SET status = 'Available'"))
+    await follower.catch_up()
+    assert _statuses(follower) == ["unknown"]
 
 
 async def test_its_age_grows_while_the_database_is_away(database: Database, follower: Follower, clock: Clock) -> None:

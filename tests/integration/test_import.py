@@ -1,5 +1,6 @@
 """A file goes in, stations and a report come out; on both databases."""
 
+import asyncio
 import csv
 import os
 import signal
@@ -21,7 +22,7 @@ from app.ingest import run
 from app.ingest.report import Report
 from app.ingest.run import ImportOptions, run_import
 from app.sources.records import BadField, Outcome, Position, SkipRecord, convert_records
-from app.sources.registry import Source
+from app.sources.registry import Source, find_source
 from app.stations import Station, StationCreate
 from app.stations.tables import Change, ImportRun
 from app.stations.tables import Source as SourceRow
@@ -179,6 +180,53 @@ async def test_without_full_nothing_is_removed_unless_the_source_says_so(load: A
     report = await load("1,title 1,13.1,52.5", "2,gone,13.2,52.5", "3,skip,13.3,52.5")
     assert report.removed == 1
     assert set(await _titles(database)) == {"1", "3", "4", "5", "6", "7"}
+
+
+async def test_a_refused_record_does_not_stand_in_the_way_of_a_good_one(load: Any, database: Database) -> None:
+    report = await load("1,bad,13.1,52.5", "1,fine,13.1,52.5", "2,nowhere,0,0", "2,here,13.2,52.5")
+    assert (report.records.new, report.rejected.total()) == (2, 2)
+    assert await _titles(database) == {"1": "fine", "2": "here"}
+
+
+async def test_one_bad_row_of_a_grouped_station_leaves_the_others(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "irve.csv"
+    columns = "id_station_itinerance,nom_station,id_pdc_itinerance,puissance_nominale,prise_type_2,coordonneesXY"
+    rows = [
+        'P1,Gare,E1,22,true,"[2.35,48.85]"',
+        'P1,Gare,E2,22,true,"[x,48.85]"',
+        'P1,Gare,E3,22,true,"[2.35,48.85]"',
+    ]
+    file.write_text("\n".join([columns, *rows]) + "\n")
+    report = await run_import(database, find_source("irve"), str(file), ImportOptions(tmp_path))
+    assert (report.read, report.records.new, report.stations.new) == (3, 2, 1)
+    assert report.rejected == {"not_a_number": 1}
+
+
+async def test_full_removes_nothing_when_a_refused_record_could_be_any_station(
+    database: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "stations.csv"
+    header = "Fuel Type Code,ID,Station Name,Latitude,Longitude,Country"
+    rows = [f"ELEC,{n},Name {n},47.6,-122.3,US" for n in range(1, 6)]
+    file.write_text("\n".join([header, *rows]) + "\n")
+    await run_import(database, find_source("afdc"), str(file), ImportOptions(tmp_path, full=True))
+    file.write_text("\n".join([header, *rows[:3], rows[3] + ",EXTRA"]) + "\n")
+    with pytest.raises(SourceFormatError, match="Nothing was removed"):
+        await run_import(database, find_source("afdc"), str(file), ImportOptions(tmp_path, full=True))
+    assert len(await _titles(database)) == 5
+
+
+async def test_two_imports_of_one_source_at_once_are_right(database: Database, tmp_path: Path) -> None:
+    lines = [f"{n},title {n},13.4,52.5" for n in range(200)]
+    forwards, backwards = tmp_path / "forwards", tmp_path / "backwards"
+    forwards.write_text("\n".join(lines) + "\n")
+    backwards.write_text("\n".join(reversed(lines)) + "\n")
+    reports = await asyncio.gather(
+        *(run_import(database, SOURCE, str(file), ImportOptions(tmp_path)) for file in (forwards, backwards))
+    )
+    assert sum(report.records.new for report in reports) == 200
+    assert sum(report.records.unchanged for report in reports) == 200
+    assert await _changes(database) == 200
 
 
 async def test_full_with_nothing_usable_is_refused(load: Any, database: Database) -> None:

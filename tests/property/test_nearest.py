@@ -222,6 +222,13 @@ def test_an_empty_catalogue_has_empty_answers() -> None:
         assert (answer.items, answer.total or 0, answer.more) == ([], 0, False)
 
 
+def test_180_degrees_east_and_west_are_one_meridian() -> None:
+    replica = _replica([stored(1, 180.0, 0.0, []), stored(2, -180.0, 0.0, []), stored(3, 0.0, 0.0, [])])
+    for box in ("-180,-20,-179,10", "179,-20,180,10", "179,-20,-179,10"):
+        answer = replica.search(StationQuery(bbox=box))
+        assert [orjson.loads(item)["id"] for item in answer.items] == [1, 2]
+
+
 def test_connector_power_and_status_must_hold_on_one_evse() -> None:
     apart = stored(
         1,

@@ -17,7 +17,7 @@ def client(sqlite_url: str, tmp_path: Path) -> TestClient:
 
 
 def test_an_unexpected_error_is_a_500_with_the_requests_id(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("password is hunter2")
@@ -30,15 +30,18 @@ def test_an_unexpected_error_is_a_500_with_the_requests_id(
     problem = Problem.model_validate_json(answer.content)
     assert problem.request_id == answer.headers["x-request-id"] == "find-me"
     assert "hunter2" not in answer.text
+    assert "find-me GET /api/v1/stations" in caplog.text
 
 
 def test_every_answer_documented_is_a_problem_or_a_shape(client: TestClient) -> None:
     paths = client.app.openapi()["paths"]  # type: ignore[attr-defined]
     for path in ("/api/v1/stations", "/api/v1/stations/{station_id}"):
         for status, answer in paths[path]["get"]["responses"].items():
-            schema = answer["content"]["application/json"]["schema"]
-            if status != "200":
-                assert schema == {"$ref": "#/components/schemas/Problem"}
+            if status == "200":
+                assert "application/json" in answer["content"]
+            else:
+                schema = {"$ref": "#/components/schemas/Problem"}
+                assert answer["content"] == {"application/problem+json": {"schema": schema}}
 
 
 def test_settings_name_the_database_without_its_password() -> None:

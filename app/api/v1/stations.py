@@ -1,10 +1,12 @@
 """Searching stations and reading one."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from app.api.deps import DatabaseDep, FollowerDep
 from app.api.errors import documented
@@ -41,11 +43,24 @@ async def list_stations(query: Annotated[StationQuery, Query()], request: Reques
     Without a position: all stations that match, by id. Filters combine; connector, power and status must hold
     together on one EVSE.
     """
+    _refuse_repeated(request)
     answer = follower.replica.search(query)
     headers = {} if answer.total is None else {"X-Total-Count": str(answer.total)}
     if answer.more:
         headers["Link"] = _next_page(request, query)
     return Response(b"[" + b",".join(answer.items) + b"]", headers=headers, media_type=_JSON)
+
+
+def _refuse_repeated(request: Request) -> None:
+    """All but `connector` have one value; of two, one would be dropped without a word."""
+    times = Counter(name for name, _ in request.query_params.multi_items() if name != "connector")
+    errors = [
+        {"type": "repeated", "loc": ("query", name), "msg": "This parameter may be given only once", "input": None}
+        for name, count in times.items()
+        if count > 1
+    ]
+    if errors:
+        raise RequestValidationError(errors)
 
 
 def _next_page(request: Request, query: StationQuery) -> str:
