@@ -143,6 +143,7 @@ def _ports_of_units(units: object, notes: list[str]) -> Units:
         for level in LEVELS:
             if isinstance(unit, dict) and str(unit.get("charging_level")) == level.code:
                 ports[level.code] += _unit_ports(unit, level, notes)
+                _count("ev_charging_units", len(ports[level.code]), notes)  # bounds their sum
     for connectors in ports.values():
         connectors.sort(key=lambda port: [(connector.type, connector.power_kw or 0) for connector in port])
     return ports

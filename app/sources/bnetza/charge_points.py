@@ -86,7 +86,7 @@ def _connectors(plugs: str, powers: str) -> tuple[tuple[Connector, ...], tuple[s
     """Return the connectors of one charge point, and notes.
 
     The plugs and the powers of a slot are lists in the same order, in which a power may be left blank. One power
-    alone holds for every plug."""
+    alone is that of every plug, but not of an AC plug beside a DC one."""
     notes: list[str] = []
     names = [name.strip() for name in _PLUG_SEPARATOR.split(plugs) if name.strip()]
     written = _POWER_SEPARATOR.split(powers)
@@ -97,12 +97,17 @@ def _connectors(plugs: str, powers: str) -> tuple[tuple[Connector, ...], tuple[s
         notes.append("plug type missing, stored as other")
         names = [""] * len(powers_kw)
     if len(powers_kw) == 1:
-        powers_kw *= len(names)
+        powers_kw = _shared(powers_kw[0], names)
     elif len(powers_kw) != len(names):
         if powers_kw:
             notes.append("powers do not match the plugs, stored as unknown")
         powers_kw = [None] * len(names)
     return tuple(_connector(name, kw, notes) for name, kw in zip(names, powers_kw, strict=True)), tuple(notes)
+
+
+def _shared(power_kw: float | None, names: list[str]) -> list[float | None]:
+    is_ac = [name.upper().startswith("AC") for name in names]
+    return [None if ac and not all(is_ac) else power_kw for ac in is_ac]
 
 
 def _connector(name: str, power_kw: float | None, notes: list[str]) -> Connector:

@@ -27,6 +27,8 @@ from app.stations.vocabulary import ConnectorType, EvseStatus, PowerType
 
 MAX_QUANTITY = 200
 """Above the stalls of the largest sites there are; more is a slip of the keyboard."""
+MAX_EVSES = 2_000
+"""Of one site, as in StationCreate."""
 MAX_VOLTAGE_V = MAX_AMPERAGE_A = 10_000
 
 
@@ -42,6 +44,10 @@ def evses_of(poi: Fields, site_status_id: int, continent: str, notes: list[str])
             continue
         connectors = (_connector(connection, continent, notes),)
         ordinals = range(1, _quantity(connection, points, notes) + 1)
+        if len(evses) + len(ordinals) > MAX_EVSES:
+            raise BadField(
+                "Connections", len(connections), "count_not_plausible", f"Over {MAX_EVSES} charging points."
+            )
         evses += [Evse(uid=f"{name}-{ordinal}", status=status, connectors=connectors) for ordinal in ordinals]
     return tuple(evses)
 

@@ -375,3 +375,14 @@ def test_washington(real_data: Path) -> None:
 
 def test_facts_name_the_source() -> None:
     assert (FACTS.name, FACTS.record_noun) == ("afdc", "stations")
+
+
+def test_units_that_add_up_to_too_many_ports_are_refused_at_once() -> None:
+    unit = {"charging_level": "2", "port_count": 500, "connectors": {"J1772": {"port_count": 500}}}
+    record = {
+        "id": 1, "fuel_type_code": "ELEC", "station_name": "x", "latitude": 47.6, "longitude": -122.3,
+        "ev_charging_units": [unit] * 50,
+    }  # fmt: skip
+    (outcome,) = parse(io.BytesIO(json.dumps([record]).encode()))
+    assert isinstance(outcome, Rejection)
+    assert (outcome.field, outcome.reason) == ("ev_charging_units", "count_not_plausible")

@@ -646,3 +646,12 @@ def test_london_2021(real_data: Path) -> None:
 def test_the_licence_is_named_with_the_words_to_be_shown() -> None:
     assert (FACTS.name, FACTS.licence) == ("ocm", "CC-BY-4.0")
     assert "Open Charge Map" in FACTS.attribution
+
+
+def test_connections_that_add_up_to_too_many_points_are_refused_at_once() -> None:
+    address = {"Title": "x", "Latitude": 51.5, "Longitude": -0.1, "CountryID": 1}
+    connections = [{"ID": n, "ConnectionTypeID": 25, "Quantity": 200} for n in range(1, 50)]
+    poi = {"ID": 1, "AddressInfo": address, "Connections": connections}
+    (outcome,) = parse(io.BytesIO(json.dumps([poi]).encode()))
+    assert isinstance(outcome, Rejection)
+    assert (outcome.field, outcome.reason) == ("Connections", "count_not_plausible")
