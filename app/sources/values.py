@@ -6,8 +6,11 @@ read.
 
 import math
 import re
+from typing import TypeVar
 
 from app.sources.records import BadField
+
+Value = TypeVar("Value")
 
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*")
@@ -46,7 +49,7 @@ def number(field: str, value: object, *, decimal_comma: bool = False) -> float |
     return result
 
 
-def required(field: str, value: float | None) -> float:
+def required(field: str, value: Value | None) -> Value:
     """Reject the record when the value is missing."""
     if value is None:
         raise BadField(field, "", "missing", f"{field} is empty, and a station cannot be stored without it.")

@@ -15,7 +15,6 @@ from app.sources.afdc.codes import COUNTRIES, ELECTRIC, LIMITED_ACCESS
 from app.sources.afdc.evses import evses_of
 from app.sources.json_stream import read_json_records
 from app.sources.records import (
-    BadField,
     Outcome,
     Position,
     Rejection,
@@ -24,7 +23,7 @@ from app.sources.records import (
     convert_records,
 )
 from app.sources.tabular import read_table
-from app.sources.values import degrees, text
+from app.sources.values import degrees, required, text
 from app.stations.model import StationCreate
 from app.stations.vocabulary import Access
 
@@ -109,13 +108,13 @@ def _external_id(record: Record) -> str | None:
 
 
 def _station(record: Record, notes: list[str]) -> StationCreate:
-    fuel = _required_text(record, "fuel_type_code", 20)
+    fuel = required("fuel_type_code", text(record.get("fuel_type_code"), 20))
     if fuel != ELECTRIC:
         raise SkipRecord(f"fuel {fuel}")
     return StationCreate(
         source=FACTS.name,
-        external_id=_required_text(record, "id", 200),
-        title=_required_text(record, "station_name"),
+        external_id=required("id", text(record.get("id"), 200)),
+        title=required("station_name", text(record.get("station_name"))),
         operator=_operator(record),
         address=text(record.get("street_address")),
         city=text(record.get("city")),
@@ -128,13 +127,6 @@ def _station(record: Record, notes: list[str]) -> StationCreate:
         opening_hours=_opening_hours(record),
         price=text(record.get("ev_pricing"), 2_000),
     )
-
-
-def _required_text(record: Record, name: str, max_length: int = 500) -> str:
-    value = text(record.get(name), max_length)
-    if value is None:
-        raise BadField(name, "", "missing", f"{name} is empty, and a station cannot be stored without it.")
-    return value
 
 
 def _operator(record: Record) -> str | None:
