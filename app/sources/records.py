@@ -7,7 +7,7 @@ read = stored in a station + skipped + rejected.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import BinaryIO, Protocol, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -105,17 +105,6 @@ class Rejection:
 
 
 Outcome = Parsed | Skip | Rejection
-
-
-class Adapter(Protocol):
-    """What a module `app.sources.<format>` offers."""
-
-    FACTS: SourceFacts
-
-    def parse(self, file: BinaryIO) -> Iterator[Outcome]:
-        """Read a whole file (not compressed, seekable), in memory that does not grow with it.
-
-        Raises SourceFormatError when the input as a whole cannot be read."""
 
 
 class BadField(Exception):  # noqa: N818 - it is the record that is in error

@@ -19,6 +19,8 @@ class Source:
 
     facts: SourceFacts
     parse: Callable[[BinaryIO], Iterator[Outcome]]
+    """Reads a whole file (not compressed, seekable), in memory that does not grow with it. Raises SourceFormatError
+    when the input as a whole cannot be read."""
     download: Download = download
 
 

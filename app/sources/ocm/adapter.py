@@ -52,7 +52,7 @@ _ISO_CODE = re.compile(r"[A-Z]{2}")
 
 
 def parse(file: BinaryIO) -> Iterator[Outcome]:
-    """See `app.sources.records.Adapter`."""
+    """Yield one outcome per POI. Raises SourceFormatError where the text is no JSON."""
     return convert_records(read_json_records(file), _station, _external_id)
 
 
