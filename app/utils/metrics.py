@@ -1,0 +1,156 @@
+"""Every metric of the service, declared in one place with its unit and meaning, and their Prometheus text form.
+
+Whoever has something to tell imports the metric from here. Labels come from short closed lists (route templates,
+names that stand in the code), never from what a client sent. With several worker processes, PROMETHEUS_MULTIPROC_DIR
+names the folder that they share (`voltway serve --workers` sets it), and any of them answers for all;
+`multiprocess_mode` says how a gauge's values join. METRICS_ENABLED=false replaces every metric by one that does
+nothing.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus text exposition format, version 0.0.4."""
+
+
+class MetricsSettings(BaseSettings):
+    """Read once, when this module is imported: prometheus_client decides for the whole process as well."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+
+    metrics_enabled: bool = True
+    """Whether to measure, and to answer at `/metrics`."""
+
+
+ENABLED = MetricsSettings().metrics_enabled
+REGISTRY = CollectorRegistry()
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, that no one looks at
+_Join = Literal["livesum", "livemax", "livemin", "livemostrecent", "mostrecent"]
+
+
+class _Off:
+    """Stands for any metric and forgets everything."""
+
+    def labels(self, *_: object, **__: object) -> "_Off":
+        return self
+
+    def inc(self, amount: float = 1) -> None: ...
+    def dec(self, amount: float = 1) -> None: ...
+    def set(self, value: float) -> None: ...
+    def observe(self, amount: float) -> None: ...
+    def clear(self) -> None: ...
+
+
+def _counter(name: str, meaning: str, labels: Sequence[str] = ()) -> Counter:
+    return Counter(name, meaning, labels, registry=REGISTRY) if ENABLED else cast("Counter", _Off())
+
+
+def _gauge(name: str, meaning: str, labels: Sequence[str] = (), *, join: _Join) -> Gauge:
+    if not ENABLED:
+        return cast("Gauge", _Off())
+    return Gauge(name, meaning, labels, registry=REGISTRY, multiprocess_mode=join)
+
+
+def _histogram(name: str, meaning: str, labels: Sequence[str] = (), *, buckets: Sequence[float]) -> Histogram:
+    return Histogram(name, meaning, labels, registry=REGISTRY, buckets=buckets) if ENABLED else cast("Any", _Off())
+
+
+_FROM_1_MS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# Requests. `endpoint` is a route template, or "unmatched".
+request_count = _counter("request_count", "Total HTTP requests", ["method", "endpoint", "status"])
+request_duration_seconds = _histogram(
+    "request_duration_seconds",
+    "From the request's arrival to the last byte of its answer",
+    ["method", "endpoint"],
+    buckets=_FROM_1_MS_S,
+)
+request_errors = _counter(
+    "request_errors", "Answers of status 400 and above, by the kind of problem", ["endpoint", "type"]
+)
+requests_in_progress = _gauge("requests_in_progress", "Requests that are being answered now", join="livesum")
+slow_requests = _counter("slow_requests", "Requests that took longer than SLOW_REQUEST_THRESHOLD", ["endpoint"])
+
+# Database. `operation` is the statement's first word, if it is one of a few, else "other".
+db_query_duration_seconds = _histogram(
+    "db_query_duration_seconds",
+    "Time for one statement, as the application saw it",
+    ["operation"],
+    buckets=_FROM_1_MS_S,
+)
+db_errors = _counter("db_errors", "Statements that failed, and connections that could not be made")
+db_connections_in_use = _gauge("db_connections_in_use", "Database connections that do work now", join="livesum")
+db_connections_open = _gauge("db_connections_open", "Database connections that are open", join="livesum")
+
+# Caches. `cache` is the cached function's name, `tier` memory or redis.
+cache_requests = _counter("cache_requests", "Look-ups: hit, miss or error", ["cache", "tier", "result"])
+cache_entries = _gauge("cache_entries", "Values held in memory", ["cache"], join="livesum")
+cache_breaker_open = _gauge("cache_breaker_open", "1 while Redis is left alone after failures", join="livemax")
+
+# Logs.
+log_lines = _counter("log_lines", "Lines written to the log", ["level"])
+log_lines_dropped = _counter("log_lines_dropped", "Lines lost because the queue to the log was full")
+
+# Memory.
+memory_rss_bytes = _gauge("memory_rss_bytes", "Memory that the processes hold in RAM", join="livesum")
+memory_limit_bytes = _gauge(
+    "memory_limit_bytes", "What the container may use, or the machine's memory where nothing is set", join="livemax"
+)
+memory_threshold_exceeded = _counter("memory_threshold_exceeded", "Times that a process rose over its threshold")
+
+# Jobs. `name` is the job's name in the code.
+jobs = _gauge("jobs", "Jobs that the queue knows, by status", ["status"], join="livemostrecent")
+jobs_oldest_pending_seconds = _gauge(
+    "jobs_oldest_pending_seconds", "How long the job that has waited longest has waited", join="livemostrecent"
+)
+job_duration_seconds = _histogram(
+    "job_duration_seconds",
+    "From a job's start to its end",
+    ["name", "outcome"],
+    buckets=(0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0),
+)
+
+# The catalogue in memory, and the sources that it comes from.
+replica_stations = _gauge("voltway_replica_stations", "Stations that a process can find", join="livemin")
+replica_current_timestamp_seconds = _gauge(
+    "voltway_replica_current_timestamp_seconds",
+    "When the replica last equalled the database, of the process that is furthest behind (Unix time)",
+    join="livemin",
+)
+source_stations = _gauge("voltway_source_stations", "Present stations of a source", ["source"], join="livemostrecent")
+source_cadence_seconds = _gauge(
+    "voltway_source_cadence_seconds", "How often the source is to be read", ["source"], join="livemostrecent"
+)
+source_last_success_timestamp_seconds = _gauge(
+    "voltway_source_last_success_timestamp_seconds",
+    "When the last complete import of the source ended (Unix time)",
+    ["source"],
+    join="livemostrecent",
+)
+source_last_duration_seconds = _gauge(
+    "voltway_source_last_duration_seconds", "How long that import took", ["source"], join="livemostrecent"
+)
+source_last_records = _gauge(
+    "voltway_source_last_records",
+    "Records of that import, by what became of them",
+    ["source", "outcome"],
+    join="livemostrecent",
+)
+source_failing = _gauge(
+    "voltway_source_failing", "1 when the newest import of the source has failed", ["source"], join="livemostrecent"
+)
+
+
+def get_metrics() -> bytes:
+    """All metrics in Prometheus text form, those of every worker process summed."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    joined = CollectorRegistry()
+    MultiProcessCollector(joined)  # type: ignore[no-untyped-call]
+    return generate_latest(joined)
