@@ -15,8 +15,10 @@ class HeadMiddleware:
             return
 
         async def send_head(message: Message) -> None:
+            scope["method"] = "HEAD"  # the server looks again, so as not to expect content
             if message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, send_head)
+        scope["method"] = "GET"  # in place: what the router adds to the scope is for those outside of us too
+        await self._app(scope, receive, send_head)
