@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from redis import Redis
 
 from app.db import Database
 from app.db.migrate import migrate
@@ -81,6 +82,25 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """URL of a private Redis server."""
+    if shutil.which("redis-server") is None:
+        skip_or_fail("Redis is not installed, so nothing was tested on it")
+    with services.redis() as server:
+        yield server.url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> Iterator[str]:
+    """An empty Redis. Fails the test that leaves a key without expiry."""
+    with Redis.from_url(redis_server) as redis:
+        redis.flushall()
+        yield redis_server
+        lasting = [key for key in redis.scan_iter() if redis.ttl(key) == -1]
+    assert not lasting, "these keys never expire"
 
 
 def _execute(url: str, statement: str) -> None:

@@ -5,8 +5,10 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -52,3 +54,40 @@ def postgresql(programs: Path) -> Iterator[str]:
             run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    url: str
+    process: subprocess.Popen[bytes]
+    """To stop, continue or kill."""
+
+
+@contextmanager
+def redis(*options: str, port: int | None = None) -> Iterator[RedisServer]:
+    """A new server that keeps nothing on disk; `options` as on its command line. None: a free port."""
+    port = port or free_port()
+    folder = Path(tempfile.mkdtemp(prefix="voltway-redis-"))
+    process = subprocess.Popen(
+        ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", *options],
+        cwd=folder, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        _wait_for_port(port, process)
+        yield RedisServer(f"redis://127.0.0.1:{port}/0", process)
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.01)
+        else:
+            return
+    raise RuntimeError(f"no server at port {port} (exit status {process.poll()})")
