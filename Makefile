@@ -11,6 +11,7 @@ help:  ## Show this list
 run: $(VENV)/.installed  ## Serve VoltWay on 127.0.0.1:8000 from an embedded database, with sample data if it is empty
 	@$(BIN)/voltway migrate
 	@$(BIN)/voltway demo --if-empty
+	@$(BIN)/voltway keys development || true  # refused on a PostgreSQL database, which others use too
 	@$(BIN)/voltway serve
 
 test: $(VENV)/.developing  ## Everything: static checks, and all tests on each Python that is here

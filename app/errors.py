@@ -35,3 +35,19 @@ class FetchError(VoltWayError):
 
 class NotReadyError(VoltWayError):
     """This process has not loaded the catalogue yet, so it can answer no search."""
+
+
+class KeyRefusedError(VoltWayError):
+    """A key that does not hold; why (unknown, revoked, expired) is not told."""
+
+
+class MissingScopeError(VoltWayError):
+    """The key holds, but may not do this."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This needs a key with the scope {scope}, which this key does not have.")
+        self.scope = scope
+
+
+class KeyNameError(VoltWayError):
+    """A key cannot have this name, or no key has it."""

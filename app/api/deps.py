@@ -4,8 +4,11 @@ from typing import Annotated, TypedDict, cast
 
 from fastapi import Depends, Request
 
+from app.auth import KeyRing
 from app.db import Database
+from app.ingest.bulk import StationWriter
 from app.replica import Follower
+from app.utils.background_tasks import JobQueue
 
 
 class Resources(TypedDict):
@@ -13,6 +16,9 @@ class Resources(TypedDict):
 
     database: Database
     follower: Follower
+    keys: KeyRing
+    writer: StationWriter
+    jobs: JobQueue
 
 
 def _resources(request: Request) -> Resources:
@@ -27,5 +33,20 @@ def _follower(request: Request) -> Follower:
     return _resources(request)["follower"]
 
 
+def _keys(request: Request) -> KeyRing:
+    return _resources(request)["keys"]
+
+
+def _writer(request: Request) -> StationWriter:
+    return _resources(request)["writer"]
+
+
+def _jobs(request: Request) -> JobQueue:
+    return _resources(request)["jobs"]
+
+
 DatabaseDep = Annotated[Database, Depends(_database)]
 FollowerDep = Annotated[Follower, Depends(_follower)]
+KeyRingDep = Annotated[KeyRing, Depends(_keys)]
+StationWriterDep = Annotated[StationWriter, Depends(_writer)]
+JobsDep = Annotated[JobQueue, Depends(_jobs)]

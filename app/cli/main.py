@@ -5,7 +5,7 @@ import sys
 import typer
 
 from app import __version__
-from app.cli import demo, imports, migrate, near, serve
+from app.cli import demo, imports, keys, migrate, near, serve
 from app.errors import VoltWayError
 
 cli = typer.Typer(
@@ -21,6 +21,7 @@ cli.command("migrate")(migrate.migrate)
 cli.command("import")(imports.import_)
 cli.command("near", context_settings={"ignore_unknown_options": True})(near.near)  # -97.7 is a longitude
 cli.command("demo")(demo.demo)
+cli.add_typer(keys.keys, name="keys")
 
 
 @cli.callback(invoke_without_command=True)

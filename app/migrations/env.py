@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import app.auth.tables
 import app.stations.tables  # noqa: F401 - registers the tables that `alembic check` compares with
 from app.db.base import Base
 

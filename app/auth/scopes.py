@@ -1,0 +1,10 @@
+"""What a key may do."""
+
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """A closed list: a scope exists when something asks for it."""
+
+    STATIONS_WRITE = "stations:write"
+    """Create and update stations."""
