@@ -7,6 +7,7 @@ import orjson
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.db.instruments import instrument
 from app.errors import ConfigurationError
 
 _SQLITE_PRAGMAS = {
@@ -16,6 +17,11 @@ _SQLITE_PRAGMAS = {
     "foreign_keys": "ON",
     "cache_size": -8_192,  # KiB for each connection; the system caches the file anyhow
 }
+
+
+_KEPT_CONNECTIONS, _MORE_CONNECTIONS = 5, 5
+_WAIT_FOR_CONNECTION_S = 10
+_POSTGRESQL: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
 
 
 def with_driver(written: URL | str) -> URL:
@@ -49,24 +55,21 @@ def synchronous(url: URL) -> URL:
 
 def create_engine(url: URL) -> AsyncEngine:
     """Open a pool of connections; the first use connects."""
-    options: dict[str, Any] = {
-        "json_serializer": lambda value: orjson.dumps(value).decode(),
-        "json_deserializer": orjson.loads,
-    }
+    engine = create_async_engine(
+        url,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        hide_parameters=True,  # what clients sent, and thousands of rows, are not for the log
+        pool_size=_KEPT_CONNECTIONS,
+        max_overflow=_MORE_CONNECTIONS,
+        pool_timeout=_WAIT_FOR_CONNECTION_S,
+        **({} if url.get_backend_name() == "sqlite" else _POSTGRESQL),
+    )
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, **options)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        return engine
-    return create_async_engine(
-        url,
-        pool_size=5,
-        max_overflow=5,
-        pool_timeout=10,
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": 10},
-        **options,
-    )
+    instrument(engine.sync_engine, _KEPT_CONNECTIONS + _MORE_CONNECTIONS)
+    return engine
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

@@ -1,9 +1,11 @@
 """The catalogue as columns: one row a station, one entry a connector, in arrays that grow at their end."""
 
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from app.replica.sphere import Rows, unit_vectors
@@ -62,6 +64,10 @@ class Words:
         """The word's number, a new one if need be."""
         return self._codes.setdefault(word, len(self._codes))
 
+    def items(self) -> Iterable[tuple[str | None, int]]:
+        """Every word with its number."""
+        return self._codes.items()
+
     def find(self, word: str | None) -> int:
         """The word's number, or -1, which no row has."""
         return self._codes.get(word, -1)
@@ -77,6 +83,7 @@ class Columns:
         self.present = Growing(np.bool_)
         self.expires_at = Growing(np.float64)
         """When a live status of the station ceases to hold, in seconds since 1970; infinity: never."""
+        self.versions = Growing(np.uint64)
         self.fragments: list[bytes] = []
         """JSON objects without their closing brace, so that the distance can be added."""
         self._positions = Growing(np.float64, 2)  # longitude, latitude in degrees
@@ -106,7 +113,9 @@ class Columns:
             self._codes[name].extend([words.code(_fold(getattr(s, name))) for s in stations])
         self._append_connectors(stations)
         self._texts += [_searchable(s) for s in stations]
-        self.fragments += [self._render(s)[:-1] for s in stations]  # also drops the serialiser's 8 KB buffer
+        fragments = [self._render(s)[:-1] for s in stations]  # also drops the serialiser's 8 KB buffer
+        self.versions.extend([_version(*each) for each in zip(stations, fragments, strict=True)])
+        self.fragments += fragments
 
     def _append_connectors(self, stations: Sequence[StoredStation]) -> None:
         entries = [list(_connector_entries(station.evses)) for station in stations]
@@ -136,6 +145,11 @@ class Columns:
             rows = np.array([row for row in rows.tolist() if wanted in self._texts[row]], np.intp)
         return rows
 
+    def count_by(self, name: str) -> dict[str, int]:
+        """Number of present rows with each word that the column `name` has."""
+        counts = np.bincount(self._codes[name].used[self.present.used]).tolist()
+        return {word: counts[code] for word, code in self._words[name].items() if word and code < len(counts)}
+
     def compact(self) -> None:
         """Drop the rows that are gone; the others move up and keep their order."""
         rows = np.flatnonzero(self.present.used)
@@ -154,6 +168,7 @@ class Columns:
         yield self.points
         yield self.present
         yield self.expires_at
+        yield self.versions
         yield self._positions
         yield self._status
         yield self._first_connector
@@ -183,6 +198,13 @@ class Columns:
 
 def _expiry(station: StoredStation) -> float:
     return min((evse.expires_at.timestamp() for evse in station.evses if evse.expires_at), default=_NEVER)
+
+
+def _version(station: StoredStation, fragment: bytes) -> int:
+    """A number of 64 bits for all that is known of a station, the same in every process."""
+    states = [(e.uid, e.evse_id, e.status, e.observed_at, e.connectors) for e in station.evses]
+    beside = [states, station.created_at, station.licence, station.licence_url, station.attribution]
+    return int.from_bytes(blake2b(fragment + orjson.dumps(beside), digest_size=8).digest())
 
 
 def _connector_entries(evses: Iterable[EvseState]) -> Iterable[tuple[int, int, int]]:

@@ -52,6 +52,11 @@ class Follower:
         """When the replica was last known to equal the database; `None`: never yet."""
         self.is_failing = False
         """Whether the last attempt to catch up has failed."""
+        self._turns = asyncio.Lock()
+        self._begun = 0
+        """How many times it has begun to catch up."""
+        self._ended = 0
+        """Which of them was the last to succeed."""
 
     @property
     def replica(self) -> Replica:
@@ -75,7 +80,7 @@ class Follower:
                 self.is_failing = False
             except DatabaseUnavailableError as error:
                 if not self.is_failing:
-                    logger.warning("database_away: searches go on with what is in memory: %s", error)
+                    logger.warning("database_away", extra={"error": str(error)})
                 self.is_failing = True
             except Exception:
                 if not self.is_failing:
@@ -84,12 +89,21 @@ class Follower:
             await asyncio.sleep(every_s)
 
     async def catch_up(self) -> None:
-        """Bring the replica to the state of the database. Raises DatabaseUnavailableError."""
-        now = self._now()
-        if not await self._follow(now):
-            await self._load(now)
-        await self._refresh(self.replica.expired(now), now)
-        self.caught_up_at = now
+        """Bring the replica to the state that the database has now, or had later. Raises DatabaseUnavailableError.
+
+        May be called while another call is under way; those that wait for their turn share the next one.
+        """
+        begun_before = self._begun
+        async with self._turns:
+            if self._ended > begun_before:
+                return
+            self._begun += 1
+            now = self._now()
+            if not await self._follow(now):
+                await self._load(now)
+            await self._refresh(self.replica.expired(now), now)
+            self.caught_up_at = now
+            self._ended = self._begun
 
     async def _follow(self, now: datetime) -> bool:
         """Apply the changes since the last time; False when all must be loaded anew."""

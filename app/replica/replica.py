@@ -59,6 +59,15 @@ class Replica:
         self._forget(ids)
         self._rebuild_if_due()
 
+    def version_of(self, station_id: int) -> int | None:
+        """A number that changes with anything that is known of the station; `None` when it is not there."""
+        row = self._row_of.get(station_id)
+        return None if row is None else int(self._columns.versions.used[row])
+
+    def count_by_source(self) -> dict[str, int]:
+        """Number of stations of each source."""
+        return self._columns.count_by("source")
+
     def expired(self, now: datetime) -> list[int]:
         """Ids of stations with a live status that has ceased to hold: they must be read anew."""
         columns = self._columns

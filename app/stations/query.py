@@ -52,13 +52,17 @@ class StationQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = Field(
-        None, description="Degrees north, WGS 84. With `longitude`: answers are sorted by distance from there."
+        None,
+        description="Degrees north, WGS 84. With `longitude`: answers are sorted by distance from there.",
+        examples=[52.52],
     )
     longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = Field(
-        None, description="Degrees east, WGS 84."
+        None, description="Degrees east, WGS 84.", examples=[13.405]
     )
     radius_km: Annotated[float, Field(gt=0, le=MAX_RADIUS_KM, allow_inf_nan=False)] | None = Field(
-        None, description="Only stations within this distance of the position, in km; none: however far."
+        None,
+        description="Only stations within this distance of the position, in km; none: however far.",
+        examples=[10],
     )
     bbox: Annotated[str, StringConstraints(max_length=200), AfterValidator(_is_box)] | None = Field(
         None,
@@ -67,20 +71,24 @@ class StationQuery(BaseModel):
         examples=["13.3,52.4,13.5,52.6"],
     )
     connector: Annotated[list[ConnectorType], Field(max_length=len(ConnectorType))] = Field(
-        [], description="Only stations with one of these connectors; may be repeated."
+        [], description="Only stations with one of these connectors; may be repeated.", examples=[["ccs2"]]
     )
     min_power_kw: Annotated[float, Field(ge=0, le=MAX_POWER_KW, allow_inf_nan=False)] | None = Field(
-        None, description="Only stations with a connector of at least this power, in kW."
+        None, description="Only stations with a connector of at least this power, in kW.", examples=[50]
     )
-    status: StationStatus | None = Field(None, description="Only stations in this state now.")
-    operator: _Words | None = Field(None, description="Only stations of this operator; case does not matter.")
+    status: StationStatus | None = Field(None, description="Only stations in this state now.", examples=["available"])
+    operator: _Words | None = Field(
+        None, description="Only stations of this operator; case does not matter.", examples=["Demo Drive (sample)"]
+    )
     country: Annotated[str, StringConstraints(to_upper=True, pattern=r"^[A-Za-z]{2}$")] | None = Field(
         None, description="ISO 3166-1 alpha-2 code.", examples=["DE"]
     )
-    access: Access | None = Field(None, description="Only stations open to these drivers.")
-    source: _Words | None = Field(None, description="Only stations from this source.")
+    access: Access | None = Field(None, description="Only stations open to these drivers.", examples=["public"])
+    source: _Words | None = Field(None, description="Only stations from this source.", examples=["demo"])
     q: _Words | None = Field(
-        None, description="Only stations with this text in title, operator, address, city or postal code."
+        None,
+        description="Only stations with this text in title, operator, address, city or postal code.",
+        examples=["Berlin"],
     )
     skip: Annotated[int, Field(ge=0, le=MAX_SKIP)] = Field(0, description="Stations to leave out at the start.")
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = Field(100, description="Most stations to answer.")

@@ -14,7 +14,7 @@ from app.db.dialect import take_turns
 from app.stations.model import EvseDocument, EvseState, StationCreate, StoredStation, derive, evse_documents
 from app.stations.status import expires_at
 from app.stations.tables import EvseStatusRow, Source, Station
-from app.stations.vocabulary import EvseStatus
+from app.stations.vocabulary import ConnectorType, EvseStatus
 
 PAGE = 1_000
 """Stations read at a time: what bounds the memory of reading them all."""
@@ -162,6 +162,42 @@ async def all_stations(session: AsyncSession, now: datetime) -> AsyncIterator[li
     """Yield every present station in the order of ids, a page at a time."""
     after = 0
     while page := await _read(session, _PRESENT.where(Station.id > after).limit(PAGE), now):
+        yield page
+        after = page[-1].id
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A part of the catalogue: what holds for a station in it. `None` and `()` allow everything."""
+
+    country: str | None = None
+    source: str | None = None
+    connectors: tuple[ConnectorType, ...] = ()
+    """It has one of these."""
+
+    def of(self, query: Select[Any]) -> Select[Any]:
+        if self.country is not None:
+            query = query.where(Station.country == self.country)
+        if self.source is not None:
+            query = query.where(Station.source == self.source)
+        if self.connectors:
+            mask = sum({connector.bit for connector in self.connectors})
+            query = query.where(Station.connector_mask.bitwise_and(mask) != 0)
+        return query
+
+
+async def count_selected(session: AsyncSession, selection: Selection) -> int:
+    """Number of present stations of a part of the catalogue."""
+    present = select(func.count()).select_from(Station).where(Station.deleted_at.is_(None))
+    return int(await session.scalar(selection.of(present)) or 0)
+
+
+async def selected_stations(
+    session: AsyncSession, selection: Selection, now: datetime
+) -> AsyncIterator[list[StoredStation]]:
+    """As `all_stations`, for a part of the catalogue."""
+    after = 0
+    while page := await _read(session, selection.of(_PRESENT).where(Station.id > after).limit(PAGE), now):
         yield page
         after = page[-1].id
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import BigInteger, Double, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, event
 from sqlalchemy.orm import Mapped, Mapper, mapped_column, validates
@@ -21,8 +22,8 @@ class Station(Base):
     __table_args__ = (UniqueConstraint("source", "external_id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    source: Mapped[str] = mapped_column(String(200))
-    external_id: Mapped[str] = mapped_column(String(200))
+    source: Mapped[str] = mapped_column(String(200), default="local")
+    external_id: Mapped[str] = mapped_column(String(200), default=lambda: uuid4().hex)
     title: Mapped[str] = mapped_column(Text)
     operator: Mapped[str | None] = mapped_column(Text)
     address: Mapped[str | None] = mapped_column(Text)
@@ -53,7 +54,8 @@ class Station(Base):
 @event.listens_for(Station, "before_update")
 def _derive(_mapper: Mapper[Station], _connection: object, station: Station) -> None:
     """Keep the derived columns true to the content; `last_updated` moves only when the content does."""
-    station.evses = station.evses or []
+    if station.evses is None:
+        station.evses = []
     derived = derive({name: getattr(station, name) for name in CONTENT})
     if derived["content_hash"] == station.content_hash:
         return
@@ -88,7 +90,8 @@ class Change(Base):
     """Number of the transaction that wrote it. On PostgreSQL `seq` is given out before the commit, so the order
     of reading is (tx, seq), up to the oldest transaction still open. 0 on SQLite."""
     kind: Mapped[str] = mapped_column(String(10))
-    """`station`, `status`, or `reset` (PostgreSQL: a table was truncated; everything must be read anew)."""
+    """`station`, `status`, or `reset`: a source's facts have changed, or (PostgreSQL) a table was truncated, so that
+    everything must be read anew."""
     station_id: Mapped[int] = mapped_column(BigInteger)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 

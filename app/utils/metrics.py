@@ -9,10 +9,12 @@ nothing.
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, cast
 
+import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -87,9 +89,16 @@ db_query_duration_seconds = _histogram(
 db_errors = _counter("db_errors", "Statements that failed, and connections that could not be made")
 db_connections_in_use = _gauge("db_connections_in_use", "Database connections that do work now", join="livesum")
 db_connections_open = _gauge("db_connections_open", "Database connections that are open", join="livesum")
+db_connections_max = _gauge(
+    "db_connections_max", "Database connections that the pools may open, 0 where nothing limits them", join="livesum"
+)
 
 # Caches. `cache` is the cached function's name, `tier` memory or redis.
-cache_requests = _counter("cache_requests", "Look-ups: hit, miss or error", ["cache", "tier", "result"])
+cache_requests = _counter(
+    "cache_requests",
+    "Look-ups: hit, miss or error; and values that cannot be kept: refused",
+    ["cache", "tier", "result"],
+)
 cache_entries = _gauge("cache_entries", "Values held in memory", ["cache"], join="livesum")
 cache_breaker_open = _gauge("cache_breaker_open", "1 while Redis is left alone after failures", join="livemax")
 
@@ -151,6 +160,15 @@ def get_metrics() -> bytes:
     """All metrics in Prometheus text form, those of every worker process summed."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
+    forget_dead_processes()
     joined = CollectorRegistry()
     MultiProcessCollector(joined)  # type: ignore[no-untyped-call]
     return generate_latest(joined)
+
+
+def forget_dead_processes() -> None:
+    """Drop the `live…` gauges of workers that have ended, however they did; what they counted stays."""
+    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        if not psutil.pid_exists(pid):
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -87,6 +87,46 @@ async def test_changes_are_applied_without_loading_anew(
     assert len(follower.replica) == 2_501
 
 
+async def test_a_station_has_another_version_with_whatever_changes_in_it(
+    database: Database, follower: Follower
+) -> None:
+    async def version(statement: str | None = None) -> int | None:
+        if statement:
+            async with database.open_session() as session:
+                await session.execute(text(statement))
+        await follower.catch_up()
+        return follower.replica.version_of(station_id)
+
+    await _store(database, "a", "b")
+    async with database.open_session() as session:
+        station_id = (await repository.ids_of(session, "test", ["a"]))["a"]
+        seen = Observation(station_id, "1", EvseStatus.AVAILABLE, NOW)
+        await repository.observe(session, "test", [seen], NOW)
+        await runs.register_source(session, FACTS.as_row())
+    versions = [
+        await version(),
+        await version("UPDATE stations SET title = 'by hand'"),
+        await version("UPDATE evse_status SET observed_at = '2026-05-01 12:00:01.000000'"),
+        await version("UPDATE sources SET attribution = 'Somebody'"),
+    ]
+    assert len(set(versions)) == 4
+    again = Follower(Catalogue(database), render.summary, follower._now)
+    await again.catch_up()
+    assert again.replica.version_of(station_id) == versions[-1]
+    assert await version("UPDATE stations SET deleted_at = created_at WHERE external_id = 'a'") is None
+
+
+async def test_facts_of_a_source_that_stay_as_they_are_are_no_change(database: Database, follower: Follower) -> None:
+    await _store(database, "a")
+    async with database.open_session() as session:
+        await runs.register_source(session, FACTS.as_row())
+    await follower.catch_up()
+    async with database.open_session() as session:
+        before = (await session.execute(text("SELECT count(*) FROM changes"))).scalar_one()
+        await runs.register_source(session, FACTS.as_row())
+        assert (await session.execute(text("SELECT count(*) FROM changes"))).scalar_one() == before
+
+
 async def test_it_loads_anew_when_its_place_in_the_feed_is_gone(database: Database, follower: Follower) -> None:
     await _store(database, "a")
     await follower.catch_up()

@@ -1,0 +1,63 @@
+"""Figures that no event tells: the replica's size and age, the freshness of sources. Read again and again."""
+
+import asyncio
+import logging
+from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.db import Database
+from app.errors import NotReadyError
+from app.replica import Follower
+from app.stations import runs
+from app.utils import metrics
+
+logger = logging.getLogger(__name__)
+
+EVERY_S = 5.0
+
+
+async def keep_sampling(database: Database, follower: Follower) -> None:
+    """Set the gauges until cancelled."""
+    while True:
+        _sample_replica(follower)
+        try:
+            await _sample_sources(database)
+        except (SQLAlchemyError, OSError) as error:  # the follower reports that the database is away
+            logger.debug("sources_not_sampled", extra={"reason": type(error).__name__})
+        await asyncio.sleep(EVERY_S)
+
+
+def _sample_replica(follower: Follower) -> None:
+    try:
+        counts = follower.replica.count_by_source()
+    except NotReadyError:
+        return
+    metrics.replica_stations.set(sum(counts.values()))
+    for source, count in counts.items():
+        metrics.source_stations.labels(source).set(count)
+    if follower.caught_up_at:
+        metrics.replica_current_timestamp_seconds.set(follower.caught_up_at.timestamp())
+
+
+async def _sample_sources(database: Database) -> None:
+    async with database.open_session(read_only=True) as session:
+        states = await runs.source_states(session)
+    for state in states:
+        metrics.source_cadence_seconds.labels(state.name).set(state.cadence_s)
+        metrics.source_failing.labels(state.name).set(state.failing)
+        if state.last_success:
+            _set_last_success(state.name, state.last_success)
+
+
+def _set_last_success(source: str, run: runs.ImportSummary) -> None:
+    metrics.source_last_success_timestamp_seconds.labels(source).set(run.finished_at.timestamp())
+    metrics.source_last_duration_seconds.labels(source).set(_seconds(run.started_at, run.finished_at))
+    records = run.report["records"]
+    outcomes = {**records, **{name: sum(run.report[name].values()) for name in ("skipped", "rejected")}}
+    for outcome, count in outcomes.items():
+        metrics.source_last_records.labels(source, outcome).set(count)
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    return (end - start).total_seconds()
