@@ -1,0 +1,17 @@
+"""The catalogue, or a part of it, as a file."""
+
+from app.exports.files import KEPT_FOR, export_folder, remove_expired
+from app.exports.formats import MEDIA_TYPES
+from app.exports.job import export_large_dataset
+from app.exports.request import ExportFormat, ExportRequest, ExportRequestError
+
+__all__ = [
+    "KEPT_FOR",
+    "MEDIA_TYPES",
+    "ExportFormat",
+    "ExportRequest",
+    "ExportRequestError",
+    "export_folder",
+    "export_large_dataset",
+    "remove_expired",
+]

@@ -1,0 +1,94 @@
+"""What a job is, as its submitter and its own function see it."""
+
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import JsonValue
+
+JobFunction = Callable[..., object]
+"""A sync or async function that stands in a module, so that any process finds it by its name."""
+
+
+class JobStatus(StrEnum):
+    """Where a job stands. The last three are final."""
+
+    PENDING = "pending"
+    """Stored, and waiting for a process with a free place."""
+    RUNNING = "running"
+    """Taken by a process. Should that die, another one takes the job over, still under this status."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    """`Job.error` says why; there will be no further attempt."""
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job at the moment of asking."""
+
+    id: str
+    name: str
+    status: JobStatus
+    result: JsonValue
+    """What the function returned; `None` until it has."""
+    error: str | None
+    progress: float
+    """0 to 1, as told by the function; 1 once it has returned."""
+    message: str
+    """What the function last said about its progress."""
+    attempts: int
+    """How often the function was started: retries and takeovers count."""
+    unique_key: str | None
+    """`None`: not unique, or over."""
+    created_at: datetime
+    started_at: datetime | None
+    """When the process that has it now took it."""
+    finished_at: datetime | None
+
+
+class QueueUnavailableError(ConnectionError):
+    """The queue's database does not answer, or the queue is not started in this process."""
+
+
+class JobCancelledError(Exception):
+    """Raised by `progress` inside a sync function whose job was cancelled, ran out of time or was handed back."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A job while this process carries it out."""
+
+    job_id: str
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when nobody waits for the function any more."""
+    cancelled: bool = False
+    told: tuple[float, str] | None = None
+    """Progress that is not yet written down."""
+
+
+current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)
+
+
+def progress(fraction: float, message: str = "") -> None:
+    """Tell how far the job is: 0 to 1. To be called inside a job; elsewhere it does nothing.
+
+    Costs nothing worth counting, so it may be called for every record: it is written down about once a second.
+    Raises JobCancelledError once the job is not wanted any more. That is how a sync function, which nothing can stop
+    from outside, stops.
+    """
+    run = current_run.get()
+    if run is None:
+        return
+    if run.over.is_set():
+        raise JobCancelledError(f"Job {run.job_id} is not wanted any more.")
+    run.told = (min(max(fraction, 0.0), 1.0), message[:500])
+
+
+def current_job_id() -> str | None:
+    """The job that the caller is part of. The same in every attempt, so files may be named after it."""
+    run = current_run.get()
+    return run.job_id if run else None

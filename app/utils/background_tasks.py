@@ -1,0 +1,107 @@
+"""Background jobs that survive: what was submitted is done, whichever process ends in between.
+
+    queue = JobQueue(max_workers=5)
+    await queue.start()
+    job_id = await queue.submit(export, format="csv")
+    queue.get_job(job_id).status
+    await queue.stop()
+
+A job is a function that stands in a module, with arguments that JSON can hold. It is stored before `submit` returns:
+in PostgreSQL, where every process that uses the database shares the work, or in an SQLite file beside the database.
+When a process dies, another one, or its own successor, takes its jobs over within seconds and begins them anew. So a
+job may be done twice, and must bear it: write under a temporary name and rename, replace rather than add.
+
+Async functions run in one event loop in a thread of its own, sync functions in a thread each; neither holds up the
+caller's loop. Whoever may write to the database decides which functions run: guard it as you guard the code.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from pydantic import JsonValue
+
+from app.utils._jobs_model import (
+    Job,
+    JobCancelledError,
+    JobStatus,
+    QueueUnavailableError,
+    current_job_id,
+    progress,
+)
+from app.utils._jobs_queue import JobQueue, started_queue
+from app.utils._jobs_schedule import TaskScheduler
+from app.utils._jobs_settings import TaskSettings
+
+__all__ = [
+    "Job",
+    "JobCancelledError",
+    "JobQueue",
+    "JobStatus",
+    "QueueUnavailableError",
+    "TaskScheduler",
+    "TaskSettings",
+    "cleanup_old_jobs",
+    "current_job_id",
+    "progress",
+    "refresh_cache",
+    "sync_external_data",
+    "warmed_as",
+]
+
+logger = logging.getLogger("app.jobs")
+
+_Warm = Callable[[], Awaitable[object]]
+_caches: dict[str, _Warm] = {}
+
+
+def warmed_as(name: str) -> Callable[[_Warm], _Warm]:
+    """Decorator: let `refresh_cache` call this function, which fills a cache before anybody asks for what is in it.
+
+    Of all processes one does so: worth it for a cache that they share."""
+
+    def register(warm: _Warm) -> _Warm:
+        _caches[name] = warm
+        return warm
+
+    return register
+
+
+async def refresh_cache() -> dict[str, JsonValue]:
+    """Fill the caches that `warmed_as` has named. Returns the seconds that each took, and why one could not be."""
+    warmed: dict[str, JsonValue] = {}
+    failed: dict[str, JsonValue] = {}
+    for name, warm in list(_caches.items()):
+        started = time.perf_counter()
+        try:
+            await warm()
+        except Exception as error:  # the others are not to suffer
+            failed[name] = f"{type(error).__name__}: {error}"
+            logger.warning("cache_not_warmed", extra={"cache": name, "error": failed[name]})
+        else:
+            warmed[name] = round(time.perf_counter() - started, 3)
+    return {"warmed": warmed, "failed": failed}
+
+
+async def sync_external_data() -> dict[str, JsonValue]:
+    """Import what is due of the sources that can be fetched with these settings. Returns what became of each."""
+    from app.db import Database  # noqa: PLC0415 - the one place where this package looks upwards
+    from app.ingest.sync import sync_sources  # noqa: PLC0415
+    from app.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+    key = settings.ocm_api_key.get_secret_value() if settings.ocm_api_key else None
+    database = Database(settings.database)
+    try:
+        return await sync_sources(database, settings.data_dir, ocm_api_key=key)
+    finally:
+        await database.close()
+
+
+async def cleanup_old_jobs() -> dict[str, JsonValue]:
+    """Delete finished jobs past their retention and export files past theirs. Returns how many there were."""
+    from app.exports import remove_expired  # noqa: PLC0415
+
+    jobs = await started_queue().delete_finished()
+    return {"jobs_deleted": jobs, "export_files_deleted": await asyncio.to_thread(remove_expired)}

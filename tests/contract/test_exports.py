@@ -1,0 +1,314 @@
+"""Exports on both databases: the files, and the routes that make and hand them out."""
+
+import csv
+import hashlib
+import io
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
+
+from app.api import errors
+from app.api.v1 import exports as routes
+from app.db import Database
+from app.exports import ExportRequestError, export_large_dataset, remove_expired
+from app.stations import repository, runs
+from app.stations.model import Connector, Evse, StationCreate
+from app.stations.vocabulary import ConnectorType
+from app.utils.background_tasks import JobQueue
+from tests.integration import work
+from tests.integration.test_jobs import until
+from tests.make import FACTS, NOW, station
+
+STRANGE = '=HYPERLINK("http://x"), "quoted"\r\nÆ'
+TESLA = (Evse(uid="1", evse_id="US*1", connectors=(Connector(type=ConnectorType.NACS, power_kw=250),)),)
+STATIONS = [
+    station("1", title=STRANGE, country="DE", latitude=-0.5, longitude=-179.75),
+    station("2", title="Plain", country="DE", operator="-1+1", price="0,49 €"),
+    station("3", title="West", country="US", evses=TESLA),
+]
+
+
+async def fill(database: Database, *stations: StationCreate, source: str = "test") -> None:
+    async with database.open_session() as session:
+        if source == "test":
+            await runs.register_source(session, FACTS.as_row())
+        await repository.store(session, source, stations, NOW)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The job reads where the database and the folder are from the environment."""
+    if "database_url" in request.fixturenames:
+        monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("database_url"))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data" / "exports"
+
+
+@pytest.fixture
+async def catalogue(database: Database) -> Database:
+    await fill(database, *STATIONS)
+    return database
+
+
+async def export(folder: Path, **arguments: Any) -> tuple[dict[str, Any], bytes]:
+    result = await export_large_dataset(**arguments)
+    content = (folder / result["file"]).read_bytes()
+    assert result["bytes"] == len(content)
+    assert result["sha256"] == hashlib.sha256(content).hexdigest()
+    return result, content
+
+
+@pytest.mark.usefixtures("catalogue")
+async def test_csv_has_a_line_a_station_and_its_evses_as_json(environment: Path) -> None:
+    result, content = await export(environment, format="csv")
+    rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    assert result["rows"] == len(rows) == 3
+    assert [row["external_id"] for row in rows] == ["1", "2", "3"]
+    assert (rows[0]["latitude"], rows[0]["longitude"]) == ("-0.5", "-179.75")
+    assert (rows[1]["price"], rows[1]["city"], rows[1]["country"]) == ("0,49 €", "", "DE")
+    assert json.loads(rows[2]["evses"])[0]["connectors"] == [{"type": "nacs", "power_kw": 250.0}]
+    assert rows[0]["created_at"] == "2026-05-01T12:00:00Z"
+
+
+@pytest.mark.usefixtures("catalogue")
+async def test_csv_holds_nothing_that_a_spreadsheet_would_run(environment: Path) -> None:
+    _, content = await export(environment, format="csv")
+    rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    assert rows[0]["title"] == f"'{STRANGE}"
+    assert rows[1]["operator"] == "'-1+1"
+    assert rows[1]["title"] == "Plain"
+
+
+@pytest.mark.usefixtures("catalogue")
+async def test_ndjson_has_an_object_a_line_with_texts_as_they_are(environment: Path) -> None:
+    _, content = await export(environment, format="ndjson")
+    lines = [json.loads(line) for line in content.splitlines()]
+    assert [line["title"] for line in lines] == [STRANGE, "Plain", "West"]
+    assert lines[2]["evses"][0]["evse_id"] == "US*1"
+    assert lines[0]["status"] == "unknown"
+
+
+@pytest.mark.usefixtures("catalogue")
+async def test_geojson_is_one_collection_with_longitude_first(environment: Path) -> None:
+    _, content = await export(environment, format="geojson")
+    collection = json.loads(content)
+    assert collection["type"] == "FeatureCollection"
+    first = collection["features"][0]
+    assert (first["type"], first["geometry"]) == ("Feature", {"type": "Point", "coordinates": [-179.75, -0.5]})
+    assert first["properties"]["title"] == STRANGE
+    assert len({feature["id"] for feature in collection["features"]}) == 3
+
+
+@pytest.mark.usefixtures("database")
+async def test_an_empty_catalogue_gives_whole_files(environment: Path) -> None:
+    _, lines = await export(environment, format="csv")
+    assert lines.startswith(b"id,source,external_id,title")
+    assert lines.count(b"\r\n") == 1
+    assert json.loads((await export(environment, format="geojson"))[1])["features"] == []
+    assert (await export(environment, format="ndjson"))[1] == b""
+
+
+@pytest.mark.parametrize("format_", ["csv", "ndjson", "geojson"])
+async def test_all_pages_are_written_once(
+    database: Database, environment: Path, format_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "PAGE", 10)
+    count = 21
+    await fill(database, *[station(str(number)) for number in range(count)])
+    result, content = await export(environment, format=format_)
+    rows: list[Any]
+    if format_ == "geojson":
+        rows = [feature["properties"] for feature in json.loads(content)["features"]]
+    elif format_ == "ndjson":
+        rows = [json.loads(line) for line in content.splitlines()]
+    else:
+        rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    assert sorted(int(row["external_id"]) for row in rows) == list(range(count))
+    assert result["rows"] == count
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"country": "de"}, {"1", "2"}),
+        ({"connector": ["nacs"]}, {"3"}),
+        ({"connector": ["nacs", "ccs2"], "country": "DE"}, {"1", "2"}),
+        ({"source": "test"}, {"1", "2", "3"}),
+        ({"source": "local"}, set()),
+    ],
+    ids=["country", "connector", "both", "source", "none"],
+)
+@pytest.mark.usefixtures("catalogue")
+async def test_filters_combine(environment: Path, filters: dict[str, Any], expected: set[str]) -> None:
+    _, content = await export(environment, format="ndjson", **filters)
+    assert {json.loads(line)["external_id"] for line in content.splitlines()} == expected
+
+
+async def test_the_licences_of_every_source_are_told_and_lie_beside_the_file(
+    catalogue: Database, environment: Path
+) -> None:
+    await fill(
+        catalogue,
+        StationCreate(source="local", external_id="9", title="Ours", longitude=1, latitude=2),
+        source="local",
+    )
+    result = await export_large_dataset(format="csv")
+    assert [(each["source"], each["licence"], each["stations"]) for each in result["licences"]] == [
+        ("test", "CC0-1.0", 3),
+        ("local", None, 1),
+    ]
+    text = (environment / result["licence_file"]).read_text()
+    assert "Source: test (3 stations)\nLicence: CC0-1.0\nIts text: https://creativecommons.org/" in text
+    assert "To be named: Nobody" in text
+    assert "Source: local (1 stations)\nLicence: not known" in text
+
+
+async def test_the_data_version_tells_whether_anything_has_changed(catalogue: Database) -> None:
+    first, second = [(await export_large_dataset(format="ndjson"))["data_version"] for _ in range(2)]
+    assert first == second
+    await fill(catalogue, station("4"))
+    assert (await export_large_dataset(format="ndjson"))["data_version"] != first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"format": "geoparquet"}, "format: .*'csv', 'ndjson' or 'geojson'"),
+        ({"country": "Germany"}, "country: "),
+        ({"connector": ["type9"]}, "connector: "),
+        ({"contry": "DE"}, "contry: there is no such filter; known are: country, source, connector"),
+    ],
+    ids=["format", "country", "connector", "unknown"],
+)
+async def test_what_cannot_be_exported_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ExportRequestError, match=message):
+        await export_large_dataset(**arguments)
+
+
+async def test_an_export_that_fails_leaves_nothing(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{environment.parent}/no-tables.db")
+    with pytest.raises(OperationalError, match="no such table"):
+        await export_large_dataset()
+    assert not environment.exists() or list(environment.iterdir()) == []
+
+
+@pytest.mark.usefixtures("catalogue")
+async def test_expired_files_are_removed_and_others_kept(environment: Path) -> None:
+    await export_large_dataset()
+    assert remove_expired() == 0
+    assert len(list(environment.iterdir())) == 2
+    assert remove_expired(timedelta(0)) == 2
+
+
+@pytest.fixture
+def queue(sqlite_url: str) -> JobQueue:
+    return JobQueue(database_url=sqlite_url)
+
+
+@pytest.fixture
+def client(queue: JobQueue, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """An application with these routes alone."""
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        database = Database(sqlite_url)
+        await fill(database, *STATIONS)
+        await database.close()
+        await queue.start()
+        yield {"jobs": queue}
+        await queue.stop(0.1)
+
+    app = FastAPI(lifespan=lifespan)
+    errors.install(app)
+    app.include_router(routes.router)
+    with TestClient(app) as client:
+        yield client
+
+
+def finished(client: TestClient, job_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + 15
+    while (status := client.get(f"/api/v1/export/status/{job_id}").json())["status"] in {"pending", "running"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    found: dict[str, Any] = status
+    return found
+
+
+def test_an_export_is_asked_for_made_and_fetched(client: TestClient) -> None:
+    queued = client.post("/api/v1/export/data?format=csv&country=DE")
+    assert queued.status_code == 202
+    assert set(queued.json()) == {"job_id", "status"}
+    assert queued.json()["status"] == "queued"
+    job_id = queued.json()["job_id"]
+    assert queued.headers["Location"] == f"/api/v1/export/status/{job_id}"
+    status = finished(client, job_id)
+    assert (status["id"], status["status"], status["progress"], status["error"]) == (job_id, "completed", 1.0, None)
+    assert status["result"]["rows"] == 2
+    whole = client.get(status["download"])
+    assert whole.headers["content-type"] == "text/csv; charset=utf-8"
+    assert hashlib.sha256(whole.content).hexdigest() == status["result"]["sha256"]
+    part = client.get(status["download"], headers={"Range": "bytes=3-9"})
+    assert (part.status_code, part.content) == (206, whole.content[3:10])
+    assert "Licence: CC0-1.0" in client.get(status["licences"]).text
+
+
+def test_an_export_that_is_unknown_or_no_export_is_404(client: TestClient, queue: JobQueue) -> None:
+    assert client.portal is not None
+    other = client.portal.call(queue.submit, work.thread_of)
+    for job_id in ("00000000-0000-0000-0000-000000000000", other):
+        for path in ("status", "download"):
+            answer = client.get(f"/api/v1/export/{path}/{job_id}")
+            assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_an_export_with_a_wrong_filter_is_refused_and_not_queued(client: TestClient, queue: JobQueue) -> None:
+    for wrong in ("country=Germany", "format=xlsx", "contry=DE"):
+        answer = client.post(f"/api/v1/export/data?{wrong}")
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["name"] == wrong.partition("=")[0]
+    assert sum(queue.get_stats().values()) == 0
+
+
+def test_exports_are_limited_but_the_same_one_may_be_asked_for_again(
+    client: TestClient, queue: JobQueue, tmp_path: Path
+) -> None:
+    """All of the queue's places are taken, so that exports wait."""
+    assert client.portal is not None
+    files = [tmp_path / f"busy-{number}" for number in range(5)]
+    busy = [client.portal.call(_occupy, queue, file) for file in files]
+    asked = [client.post(f"/api/v1/export/data?country={code}") for code in ("DE", "US", "FR")]
+    refused = client.post("/api/v1/export/data?country=AT")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
+    assert refused.headers["content-type"] == "application/problem+json"
+    again = client.post("/api/v1/export/data?country=de")
+    assert (again.status_code, again.json()) == (202, asked[0].json())
+    first = asked[0].json()["job_id"]
+    assert client.get(f"/api/v1/export/download/{first}").status_code == 409
+    for job_id in busy:
+        client.portal.call(queue.cancel, job_id)
+    for each in asked:
+        assert finished(client, each.json()["job_id"])["status"] == "completed"
+
+
+async def _occupy(queue: JobQueue, file: Path) -> str:
+    job_id = await queue.submit(work.wait_for_ever, started=str(file))
+    await until(file.exists)
+    return job_id
+
+
+def test_a_file_that_has_expired_is_gone(client: TestClient) -> None:
+    job_id = client.post("/api/v1/export/data").json()["job_id"]
+    status = finished(client, job_id)
+    remove_expired(timedelta(0))
+    for path in (status["download"], status["licences"]):
+        assert client.get(path).status_code == 410

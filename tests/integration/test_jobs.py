@@ -1,0 +1,367 @@
+"""Jobs on both databases: how they end, and what becomes of them when processes die."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from app.utils.advanced_logging import log_context
+from app.utils.background_tasks import Job, JobQueue, JobStatus, TaskScheduler
+from app.utils.metrics import REGISTRY
+from tests.conftest import ROOT
+from tests.integration import work
+
+FINAL = {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}
+DEADLINE_S = 30.0
+
+
+async def until(condition: Callable[[], Any]) -> Any:
+    """Wait for a condition that another process or thread brings about."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.02)
+    return value
+
+
+async def end_of(queue: JobQueue, job_id: str) -> Job:
+    def final() -> Job | None:
+        job = queue.get_job(job_id)
+        assert job is not None
+        return job if job.status in FINAL else None
+
+    found: Job = await until(final)
+    return found
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def jobs_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('jobs')}/voltway.db"
+    server: str = request.getfixturevalue("postgresql_server")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS jobs WITH (FORCE)")
+        connection.execute("CREATE DATABASE jobs")
+    return server.rsplit("/", 1)[0] + "/jobs"
+
+
+@pytest.fixture(scope="module")
+def queue(jobs_url: str) -> Iterator[JobQueue]:
+    """One for the module: it does not depend on an event loop."""
+    queue = JobQueue(max_workers=5, database_url=jobs_url)
+    asyncio.run(queue.start())
+    yield queue
+    asyncio.run(queue.stop(0.1))
+
+
+async def test_a_job_returns_what_its_function_returns(queue: JobQueue) -> None:
+    job = await end_of(queue, await queue.submit(work.add, name="sum", left=1, right=2))
+    assert (job.name, job.status, job.result, job.error) == ("sum", JobStatus.COMPLETED, 3, None)
+    assert (job.progress, job.attempts) == (1.0, 1)
+    assert job.started_at is not None
+    assert job.finished_at is not None
+    assert job.created_at <= job.started_at <= job.finished_at
+
+
+async def test_a_job_is_found_without_holding_up_the_loop_and_an_unknown_one_is_none(queue: JobQueue) -> None:
+    job_id = await queue.submit(work.add, left=1, right=2)
+    assert (await queue.get_job_async(job_id)) is not None
+    assert queue.get_job("00000000-0000-0000-0000-000000000000") is None
+    await end_of(queue, job_id)
+
+
+async def test_arguments_may_have_the_names_that_submit_has(queue: JobQueue) -> None:
+    job_id = await queue.submit(work.echo, name="shown", arguments={"name": "one", "func": "two"})
+    assert (await end_of(queue, job_id)).result == ["one", "two"]
+    assert (await end_of(queue, await queue.submit(work.echo, func="two", arguments={"name": "one"}))).result
+
+
+async def test_a_sync_function_runs_in_a_thread_and_holds_up_nothing(queue: JobQueue, tmp_path: Path) -> None:
+    hanging = await queue.submit(work.sleep_through_the_first, started=f"{tmp_path}/started", seconds=1.0)
+    await until((tmp_path / "started").exists)
+    thread = await end_of(queue, await queue.submit(work.thread_of))
+    job = queue.get_job(hanging)
+    assert job is not None
+    assert job.status is JobStatus.RUNNING
+    assert thread.result == "job-thread_of"
+    assert (await end_of(queue, hanging)).result == "done by the first"
+
+
+async def test_what_fails_is_tried_again_after_growing_pauses_and_ends_with_the_reason(
+    queue: JobQueue, tmp_path: Path
+) -> None:
+    notes = tmp_path / "attempts"
+    job_id = await queue.submit(work.fail_and_note, retries=2, backoff_s=0.2, file=str(notes))
+    job = await end_of(queue, job_id)
+    times = [float(line) for line in notes.read_text().splitlines()]
+    assert (job.status, job.error, job.attempts) == (JobStatus.FAILED, "ValueError: no luck", 3)
+    assert [
+        later - earlier >= pause for earlier, later, pause in zip(times, times[1:], (0.2, 0.4), strict=False)
+    ] == [
+        True,
+        True,
+    ]
+
+
+async def test_a_retry_may_succeed(queue: JobQueue, tmp_path: Path) -> None:
+    job_id = await queue.submit(work.fail_once, retries=1, backoff_s=0.01, file=f"{tmp_path}/tried")
+    job = await end_of(queue, job_id)
+    assert (job.status, job.result, job.attempts) == (JobStatus.COMPLETED, "luck", 2)
+
+
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        (work.return_a_set, "What tests.integration.work:return_a_set returned cannot be stored"),
+        (work.leave, "SystemExit: 3"),
+        (work.cancel_itself, "The function was cancelled, but not by the queue"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+async def test_a_job_that_cannot_end_well_ends_with_a_clear_message(
+    queue: JobQueue, function: Callable[..., object], error: str
+) -> None:
+    job = await end_of(queue, await queue.submit(function))
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert job.error.startswith(error)
+    assert (await end_of(queue, await queue.submit(work.add, left=1, right=1))).result == 2
+
+
+async def test_a_time_limit_ends_an_async_and_a_sync_function(queue: JobQueue, tmp_path: Path) -> None:
+    files = {name: f"{tmp_path}/{name}" for name in ("started", "ended")}
+    stubborn = await queue.submit(work.work_until_told, timeout_s=0.2, retries=3, arguments=files)
+    waiting = await queue.submit(work.wait_for_ever, timeout_s=0.2, started=f"{tmp_path}/other")
+    for job_id, attempts in ((stubborn, 1), (waiting, 1)):
+        job = await end_of(queue, job_id)
+        assert (job.status, job.attempts) == (JobStatus.FAILED, attempts)
+        assert job.error == "It took longer than its time limit of 0.2 s."
+    await until(Path(files["ended"]).exists)
+
+
+@pytest.mark.parametrize("function", [work.wait_for_ever, work.work_until_told], ids=["async", "sync"])
+async def test_cancelling_stops_the_work(queue: JobQueue, tmp_path: Path, function: Callable[..., object]) -> None:
+    files = {name: f"{tmp_path}/{name}" for name in ("started", "ended")}
+    job_id = await queue.submit(function, arguments=files)
+    await until(Path(files["started"]).exists)
+    await queue.cancel(job_id)
+    assert (await end_of(queue, job_id)).status is JobStatus.CANCELLED
+    await until(Path(files["ended"]).exists)
+
+
+async def test_progress_is_seen_while_the_job_runs(queue: JobQueue, tmp_path: Path) -> None:
+    job_id = await queue.submit(work.work_until_told, started=f"{tmp_path}/started", ended=f"{tmp_path}/ended")
+
+    def half_way() -> bool:
+        job = queue.get_job(job_id)
+        return job is not None and (job.status, job.progress, job.message) == (JobStatus.RUNNING, 0.5, "half way")
+
+    await until(half_way)
+    await queue.cancel(job_id)
+    await until((tmp_path / "ended").exists)
+
+
+async def test_a_unique_key_gives_the_same_job_while_it_is_active(queue: JobQueue, tmp_path: Path) -> None:
+    first = await queue.submit(work.wait_for_ever, unique_key="one", started=f"{tmp_path}/1")
+    assert await queue.submit(work.wait_for_ever, unique_key="one", started=f"{tmp_path}/2") == first
+    assert first in {job.id for job in await queue.active_jobs() if job.unique_key == "one"}
+    await queue.cancel(first)
+    second = await queue.submit(work.add, unique_key="one", left=1, right=1)
+    assert second != first
+    assert (await end_of(queue, second)).result == 2
+
+
+async def test_the_lines_of_a_job_carry_its_id_and_that_of_the_request_that_caused_it(queue: JobQueue) -> None:
+    with log_context(request_id="r-1", other="not this"):
+        job_id = await queue.submit(work.log_fields)
+    job = await end_of(queue, job_id)
+    assert job.result == {"job_id": job_id, "job": "log_fields", "request_id": "r-1"}
+
+
+async def test_jobs_are_counted_and_measured_by_how_they_ended(queue: JobQueue) -> None:
+    def measured() -> float:
+        labels = {"name": "total", "outcome": "completed"}
+        return REGISTRY.get_sample_value("job_duration_seconds_count", labels) or 0.0
+
+    before, stats = measured(), queue.get_stats()
+    assert set(stats) == {"pending", "running", "completed", "failed", "cancelled"}
+    await end_of(queue, await queue.submit(work.total, values=[1, 2, 3]))
+    assert queue.get_stats()["completed"] == stats["completed"] + 1
+    await until(lambda: measured() == before + 1)
+
+
+async def test_a_slot_of_a_schedule_runs_once_however_often_schedulers_start(queue: JobQueue, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    for _ in range(3):
+        scheduler = TaskScheduler()
+        scheduler.add_task(work.note_the_job, 86_400 * 6, arguments={"file": str(notes)})
+        await scheduler.start()
+        await until(notes.exists)
+        await scheduler.stop()
+    await until(lambda: not [job for job in queue_active(queue) if job.name == "note_the_job"])
+    assert len(notes.read_text().splitlines()) == 1
+
+
+def queue_active(queue: JobQueue) -> list[Job]:
+    return queue._parts().store.active()
+
+
+async def test_finished_jobs_are_forgotten_after_their_retention(queue: JobQueue) -> None:
+    job = await end_of(queue, await queue.submit(work.add, left=1, right=2))
+    assert await queue.delete_finished(timedelta(days=1)) == 0
+    assert await queue.delete_finished(timedelta(0)) >= 1
+    assert queue.get_job(job.id) is None
+
+
+@pytest.mark.parametrize("jobs_url", ["postgresql"], indirect=True)
+async def test_the_queue_goes_on_when_the_server_has_closed_all_connections(
+    queue: JobQueue, jobs_url: str, tmp_path: Path
+) -> None:
+    held = await queue.submit(work.work_until_told, started=f"{tmp_path}/started", ended=f"{tmp_path}/ended")
+    await until((tmp_path / "started").exists)
+    lease = (
+        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        " AND (classid::bigint << 32) | objid::bigint = hashtextextended(%s, 7)"
+    )
+    with psycopg.connect(jobs_url, autocommit=True) as connection:
+        process = queue._parts().store.process
+        assert connection.execute(lease, [process]).fetchone()
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = 'jobs' AND pid <> pg_backend_pid()"
+        )
+        assert (await end_of(queue, await queue.submit(work.add, left=1, right=2))).result == 3
+        await until(lambda: connection.execute(lease, [process]).fetchone())
+    await queue.cancel(held)
+    await until((tmp_path / "ended").exists)
+
+
+class Process:
+    """A process with a queue, which does as it is told."""
+
+    def __init__(self, url: str, within_s: float = 1.0, path: Path = ROOT) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.jobs_process", url, str(within_s)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(path)},
+        )
+
+    def __enter__(self) -> "Process":
+        assert self._read() == "started"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate(timeout=10)
+
+    def tell(self, *told: dict[str, Any]) -> list[Any]:
+        assert self._process.stdin is not None
+        print(json.dumps(told), file=self._process.stdin, flush=True)
+        answers: list[Any] = self._read()
+        return answers
+
+    def submit(self, function: str, **arguments: Any) -> str:
+        return str(self.tell({"submit": {"function": function, "arguments": arguments}})[0])
+
+    def die(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait(10)
+
+    def end(self) -> None:
+        """Let it stop by itself, in time."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(DEADLINE_S)
+        self._process.stdin = None
+        assert self._process.returncode == 0
+
+    async def end_of(self, job_id: str) -> dict[str, Any]:
+        def final() -> dict[str, Any] | None:
+            (job,) = self.tell({"job": job_id})
+            return job if job["status"] in FINAL else None
+
+        found: dict[str, Any] = await until(final)
+        return found
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline() or "null")
+
+
+WORK = "tests.integration.work"
+WORKERS = 4
+
+
+async def test_a_job_of_a_killed_process_is_taken_over_within_10_s_and_ends_right(
+    database_url: str, tmp_path: Path
+) -> None:
+    output = tmp_path / "output"
+    with Process(database_url) as owner, ExitStack() as stack:
+        job_id = owner.submit(f"{WORK}.write_in_two_lives", file=str(output), lines=20)
+        await until((tmp_path / "output.begun").exists)
+        survivor = stack.enter_context(Process(database_url))
+        began = time.monotonic()
+        owner.die()
+        job = await survivor.end_of(job_id)
+        assert time.monotonic() - began < 10
+        assert job == {"status": "completed", "result": 20, "error": None, "attempts": 2}
+        assert output.read_text() == "".join(f"{line}\n" for line in range(20))
+        assert not (tmp_path / "output.part").exists()
+
+
+async def test_a_job_that_no_process_had_begun_is_done_by_the_next(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "vanishing.py").write_text("def gone() -> None: ...\n")
+    busy = [tmp_path / str(number) for number in range(WORKERS)]
+    with Process(database_url, path=tmp_path) as first:
+        for started in busy:
+            first.submit(f"{WORK}.sleep_through_the_first", started=str(started), seconds=600)
+        await until(lambda: all(started.exists() for started in busy))
+        sum_id = first.submit(f"{WORK}.add", left=1, right=2)
+        gone_id = first.submit("vanishing.gone")
+        first.die()
+    with Process(database_url) as second:
+        assert await second.end_of(sum_id) == {"status": "completed", "result": 3, "error": None, "attempts": 1}
+        gone = await second.end_of(gone_id)
+        assert gone["status"] == "failed"
+        assert gone["error"].startswith("There is no function vanishing:gone any more")
+
+
+async def test_a_process_that_stops_hands_back_what_does_not_end(database_url: str, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    with Process(database_url, within_s=0.3) as first:
+        job_id = first.submit(f"{WORK}.sleep_through_the_first", started=str(started), seconds=600)
+        await until(started.exists)
+        first.end()
+    with Process(database_url) as second:
+        job = await second.end_of(job_id)
+        assert (job["result"], job["attempts"]) == ("done by another", 2)
+
+
+async def test_of_several_processes_with_one_schedule_each_slot_runs_once(database_url: str, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    task = {"function": f"{WORK}.note_the_job", "every_s": 0.4, "arguments": {"file": str(notes)}}
+    with ExitStack() as stack:
+        processes = [stack.enter_context(process) for process in [Process(database_url) for _ in range(3)]]
+        for process in processes:
+            process.tell({"schedule": task})
+        await until(lambda: notes.exists() and len(notes.read_text().splitlines()) >= 4)
+        for process in processes:
+            process.end()
+    ids = notes.read_text().splitlines()
+    assert len(set(ids)) == len(ids)
+    assert all(each.startswith("schedule:note_the_job:") for each in ids)
