@@ -25,10 +25,12 @@ class Health(BaseModel):
         description="`degraded`: searches are answered, but from what was in memory when the database went away; "
         "`unavailable`: no answers yet."
     )
-    version: str
+    version: str = Field(examples=[__version__])
     database: Literal["ok", "unavailable"]
-    stations: int | None = Field(description="In the replica; null: not loaded.")
-    replica_age_s: float | None = Field(description="Seconds since the replica was known to equal the database.")
+    stations: int | None = Field(description="In the replica; null: not loaded.", examples=[2000])
+    replica_age_s: float | None = Field(
+        description="Seconds since the replica was known to equal the database.", examples=[0.21]
+    )
 
 
 @router.get("/health", summary="Liveness", response_model=Alive)

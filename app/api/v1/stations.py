@@ -1,22 +1,21 @@
 """Searching stations and reading one."""
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
+from app.api.conditional import ETAG, NOT_MODIFIED, unless_known
 from app.api.deps import DatabaseDep, FollowerDep
 from app.api.errors import documented
-from app.api.v1 import render
+from app.api.v1.details import detail_of_version, read_detail
 from app.api.v1.schemas import StationDetail, StationNearby
 from app.stations.catalogue import Catalogue
 from app.stations.query import StationQuery
 
 router = APIRouter(prefix="/api/v1/stations", tags=["stations"])
-_JSON = "application/json"
 
 
 @router.get(
@@ -32,8 +31,10 @@ _JSON = "application/json"
                     "schema": {"type": "integer"},
                 },
                 "Link": {"description": 'The next page, if any: `rel="next"`.', "schema": {"type": "string"}},
+                **ETAG,
             },
         },
+        **NOT_MODIFIED,
         **documented(422, 503),
     },
 )
@@ -48,7 +49,7 @@ async def list_stations(query: Annotated[StationQuery, Query()], request: Reques
     headers = {} if answer.total is None else {"X-Total-Count": str(answer.total)}
     if answer.more:
         headers["Link"] = _next_page(request, query)
-    return Response(b"[" + b",".join(answer.items) + b"]", headers=headers, media_type=_JSON)
+    return unless_known(request, b"[" + b",".join(answer.items) + b"]", headers)
 
 
 def _refuse_repeated(request: Request) -> None:
@@ -74,13 +75,20 @@ def _next_page(request: Request, query: StationQuery) -> str:
     "/{station_id}",
     summary="One charging station",
     response_model=None,
-    responses={200: {"model": StationDetail}, **documented(404, 422, 503)},
+    responses={200: {"model": StationDetail, "headers": ETAG}, **NOT_MODIFIED, **documented(404, 422, 503)},
 )
 async def get_station(
-    station_id: Annotated[int, Path(ge=1, le=2**63 - 1, description="VoltWay's own id.")], database: DatabaseDep
+    station_id: Annotated[int, Path(ge=1, le=2**63 - 1, description="VoltWay's own id.", examples=[1])],
+    request: Request,
+    database: DatabaseDep,
+    follower: FollowerDep,
 ) -> Response:
     """All that is known of a station: EVSEs, connectors, states with the time they were seen, source and licence."""
-    found = await Catalogue(database).get_many([station_id], datetime.now(UTC))
-    if not found:
+    catalogue, version = Catalogue(database), follower.replica.version_of(station_id)
+    if version is None:  # perhaps this process has not heard of it yet
+        found = await read_detail(catalogue, station_id)
+    else:
+        found = await detail_of_version(catalogue, station_id, version)
+    if found is None:
         raise HTTPException(404, f"There is no station {station_id}.")
-    return Response(render.detail(found[0]), media_type=_JSON)
+    return unless_known(request, found)
