@@ -9,10 +9,18 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.errors import ConfigurationError
+from app.utils.advanced_logging import LoggingSettings
+from app.utils.background_tasks import TaskSettings
+from app.utils.batch_ops import BatchSettings
+from app.utils.caching import CacheSettings
+from app.utils.memory_optimization import MemorySettings
+from app.utils.metrics import MetricsSettings
 
 
-class Settings(BaseSettings):
-    """Every setting, with its unit and default."""
+class Settings(
+    LoggingSettings, MetricsSettings, CacheSettings, MemorySettings, BatchSettings, TaskSettings, BaseSettings
+):
+    """Every setting, with its unit and default: those of the toolkit, and the service's own."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 

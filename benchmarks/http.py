@@ -21,11 +21,11 @@ _START_S = 60
 
 
 @contextmanager
-def server(database_url: str, *command: str) -> Iterator[int]:
+def server(database_url: str, *command: str, **settings: str) -> Iterator[int]:
     """Run `python -m COMMAND`, in which `{port}` stands for a free port, and yield the port once it accepts."""
     port = free_port()
     arguments = [sys.executable, "-m", *(part.format(port=port) for part in command)]
-    environment = os.environ | {"DATABASE_URL": database_url}
+    environment = os.environ | {"DATABASE_URL": database_url} | settings
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(arguments, cwd=_ROOT, env=environment, stdout=log, stderr=log)
         try:

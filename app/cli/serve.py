@@ -1,5 +1,9 @@
 """`voltway serve`."""
 
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -8,6 +12,7 @@ import uvicorn
 from app.db.migrate import require_current
 from app.errors import DatabaseUnavailableError
 from app.settings import Settings
+from app.utils.advanced_logging import setup_logging
 
 MAX_HEAD_BYTES = 256 << 10
 """Longest request line and headers; far more than any sound request has."""
@@ -20,10 +25,12 @@ def serve(
     workers: Annotated[int, typer.Option(help="Processes that answer requests.", min=1, max=256)] = 1,
 ) -> None:
     """Answer requests over HTTP until interrupted."""
+    settings = Settings.load()
     try:
-        require_current(Settings.load().database)
+        require_current(settings.database)
     except DatabaseUnavailableError as error:  # it may come up later than we do
         typer.echo(f"warning: {error}\nVoltWay starts without stations and tries again.", err=True)
+    setup_logging(level=settings.log_level, log_format=settings.log_format, log_dir=settings.log_dir)
     at = f"http://{host}:{port}"
     typer.echo(
         f"VoltWay answers at {at}\n"
@@ -31,13 +38,26 @@ def serve(
         f"  nearest        {at}/api/v1/stations?latitude=52.52&longitude=13.405&status=available&limit=5\n"
         f"  health         {at}/api/v1/health"
     )
-    uvicorn.run(
-        "app.main:app",
-        host=host,
-        port=port,
-        workers=workers,
-        http="h11",  # httptools answers a request line of over 64 KiB by itself, without saying what is wrong
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        access_log=False,
-    )
+    with _shared_metrics(workers):
+        uvicorn.run(
+            "app.main:app",
+            host=host,
+            port=port,
+            workers=workers,
+            http="h11",  # httptools answers a request line of over 64 KiB by itself, without saying what is wrong
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            access_log=False,
+            log_config=None,
+        )
+
+
+@contextmanager
+def _shared_metrics(workers: int) -> Iterator[None]:
+    """Several processes count in a folder of their own, so that any of them answers `/metrics` for all."""
+    if workers == 1 or "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="voltway-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield

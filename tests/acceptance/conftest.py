@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import httpx2 as httpx
 import pytest
@@ -54,6 +55,7 @@ def serving(folder: Path, *options: str, **more: str) -> Iterator[str]:
     )
     assert process.stderr is not None
     lines = []
+    draining = Thread(target=process.stderr.read)
     try:
         for line in process.stderr:
             lines.append(line)
@@ -61,10 +63,14 @@ def serving(folder: Path, *options: str, **more: str) -> Iterator[str]:
                 break
         else:
             raise AssertionError(f"the server did not start: {''.join(lines)}")
+        draining.start()
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.wait(timeout=30)
+        if draining.ident:
+            draining.join()
+        process.stderr.close()
 
 
 @pytest.fixture(scope="session")

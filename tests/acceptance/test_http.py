@@ -60,6 +60,29 @@ def test_pages_joined_are_the_whole_list(http: httpx.Client) -> None:
     assert [station["id"] for station in pages] == sorted(station["id"] for station in pages)
 
 
+@pytest.mark.parametrize("path", [f"{STATIONS}?latitude=52.52&longitude=13.405&limit=5", f"{STATIONS}/1"])
+def test_what_the_client_has_is_not_sent_again(http: httpx.Client, path: str) -> None:
+    first = http.get(path)
+    etag = first.headers["etag"]
+    assert first.headers["cache-control"] == "no-cache"
+    for known in (etag, f"W/{etag}", f'"another", {etag}', "*"):
+        again = http.get(path, headers={"If-None-Match": known})
+        assert again.status_code == 304
+        assert again.content == b""
+        assert again.headers["etag"] == etag
+    for known in ('"another"', "", etag.strip('"')):
+        again = http.get(path, headers={"If-None-Match": known})
+        assert again.status_code == 200
+        assert again.content == first.content
+
+
+def test_another_answer_has_another_etag(http: httpx.Client) -> None:
+    limits = (1, 2)
+    pages = {http.get(STATIONS, params={"q": "harbour", "limit": limit}).headers["etag"] for limit in limits}
+    none_left = {http.get(STATIONS, params={"country": code, "skip": 1000}).headers["etag"] for code in ("US", "DE")}
+    assert len(pages) == len(none_left) == 2  # of two empty pages too, as their X-Total-Count differs
+
+
 def test_a_radius_gives_a_count(http: httpx.Client) -> None:
     answer = http.get(STATIONS, params={**BERLIN, "radius_km": 30, "limit": 10})
     assert int(answer.headers["x-total-count"]) == 50
