@@ -4,12 +4,11 @@ Run as a program: `PORT BYTES`.
 """
 
 import sys
-from unittest.mock import patch
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.cli.serve import serve
+from app.cli.serve import OPTIONS
 
 
 def constant(size: int) -> ASGIApp:
@@ -27,9 +26,7 @@ def constant(size: int) -> ASGIApp:
 
 
 def main(port: int, size: int) -> None:
-    with patch("uvicorn.run") as run:
-        serve(port=port)
-    uvicorn.run(constant(size), **run.call_args.kwargs)
+    uvicorn.run(constant(size), port=port, **OPTIONS)
 
 
 if __name__ == "__main__":

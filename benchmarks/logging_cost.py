@@ -41,7 +41,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
     calls: dict[str, Callable[[], object]] = {
         "logging to a NullHandler": lambda: nowhere.info("event", extra=_FIELDS),
         "setup_logging's logger": lambda: ours.info("event", extra=_FIELDS),
-        "log_later": lambda: log_later(ours, logging.INFO, "event", lambda: _FIELDS),
+        "log_later": lambda: log_later(ours, logging.INFO, "event", _FIELDS),
     }
     for name, app in _applications().items():
         calls[name] = lambda app=app: loop.run_until_complete(app(_scope(), _nothing, _nothing))  # type: ignore[misc]

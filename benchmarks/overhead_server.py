@@ -5,12 +5,11 @@ Run as a program: `PORT PART...`; a part is `middleware` or `logging`, none is t
 
 import sys
 import tempfile
-from unittest.mock import patch
 
 import uvicorn
 from fastapi import FastAPI, Response
 
-from app.cli.serve import serve
+from app.cli.serve import OPTIONS
 from app.middleware.logging import PerformanceMiddleware, RequestLoggingMiddleware
 from app.utils.advanced_logging import setup_logging
 
@@ -28,9 +27,7 @@ def main(port: int, parts: set[str]) -> None:
         app.add_middleware(PerformanceMiddleware)
         app.add_middleware(RequestLoggingMiddleware)
         setup_logging(level="INFO" if "logging" in parts else "ERROR", log_dir=tempfile.mkdtemp())
-    with patch("uvicorn.run") as run:
-        serve(port=port)
-    uvicorn.run(app, **run.call_args.kwargs)
+    uvicorn.run(app, port=port, **OPTIONS)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,55 @@
 """The command's parts, and how it ends when something is wrong."""
 
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from app import __version__
-from app.cli import demo, imports, keys, migrate, near, serve
 from app.errors import VoltWayError
+
+_PARTS = {
+    "serve": "serve:serve",
+    "migrate": "migrate:migrate",
+    "import": "imports:import_",
+    "near": "near:near",
+    "demo": "demo:demo",
+    "keys": "keys:keys",
+}
+"""Module and name of each command; imported when it is asked for, as together they take a second."""
+
+
+class _Commands(TyperGroup):
+    def list_commands(self, _: Any) -> list[str]:
+        return list(_PARTS)
+
+    def get_command(self, _: Any, name: str) -> Any:
+        if name not in _PARTS:
+            return None
+        module, _, attribute = _PARTS[name].partition(":")
+        part = getattr(import_module(f"app.cli.{module}"), attribute)
+        if not isinstance(part, typer.Typer):
+            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            alone.command(name, context_settings={"ignore_unknown_options": name == "near"})(
+                part
+            )  # -97.7: a longitude
+            part = alone
+        command = typer.main.get_command(part)
+        command.name = name
+        return command
+
 
 cli = typer.Typer(
     name="voltway",
+    cls=_Commands,
     help="Charging stations near you, sorted by distance, free right now.\n\n"
     "All commands work on the database of DATABASE_URL, or of voltway.db in DATA_DIR (default: ./data).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-cli.command("serve")(serve.serve)
-cli.command("migrate")(migrate.migrate)
-cli.command("import")(imports.import_)
-cli.command("near", context_settings={"ignore_unknown_options": True})(near.near)  # -97.7 is a longitude
-cli.command("demo")(demo.demo)
-cli.add_typer(keys.keys, name="keys")
 
 
 @cli.callback(invoke_without_command=True)

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
@@ -16,7 +16,14 @@ from app.utils.advanced_logging import setup_logging
 
 MAX_HEAD_BYTES = 256 << 10
 """Longest request line and headers; far more than any sound request has."""
-KEEP_ALIVE_S = 30
+OPTIONS: dict[str, Any] = {
+    "http": "h11",  # httptools answers a request line of over 64 KiB by itself, without saying what is wrong
+    "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
+    "timeout_keep_alive": 30,  # seconds
+    "access_log": False,
+    "log_config": None,
+}
+"""For uvicorn."""
 
 
 def serve(
@@ -44,11 +51,7 @@ def serve(
             host=host,
             port=port,
             workers=workers,
-            http="h11",  # httptools answers a request line of over 64 KiB by itself, without saying what is wrong
-            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            access_log=False,
-            log_config=None,
+            **OPTIONS,
         )
 
 

@@ -145,6 +145,7 @@ class _Observer(ABC):
             raise
         finally:
             exchange.end()
+            scope.pop(_KEY, None)  # each holds the other, and the garbage collector would have to part them
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
@@ -182,7 +183,8 @@ class RequestLoggingMiddleware(_Observer):
 
     def end(self, exchange: _Exchange) -> None:
         level = logging.WARNING if exchange.is_slow(self._slow_s) else logging.INFO
-        log_later(access, level, "request", partial(_told, exchange))
+        if access.isEnabledFor(level):
+            log_later(access, level, "request", _told(exchange))
 
 
 def _told(exchange: _Exchange) -> dict[str, Any]:
@@ -249,7 +251,7 @@ class PerformanceMiddleware(_Observer):
 
 def _warn_of_slow(exchange: _Exchange) -> None:
     metrics.slow_requests.labels(exchange.route).inc()
-    log_later(access, logging.WARNING, "slow_request", partial(_told, exchange))
+    log_later(access, logging.WARNING, "slow_request", _told(exchange))
 
 
 def _problem(exchange: _Exchange) -> str:

@@ -4,13 +4,14 @@ import logging
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.util import Finalize
 from threading import Event, Lock, Thread
+from typing import Any
 
 from app.utils import metrics
 from app.utils._log_outputs import Line, own_line
-from app.utils._log_render import as_json
+from app.utils._log_render import as_json, fields_as_json
 
 CAPACITY = 10_000
 """Lines that may wait."""
@@ -22,7 +23,8 @@ _STOP_S = 5
 """A console that takes nothing must not keep the process from ending."""
 
 
-Unrendered = tuple[int, Callable[[], bytes]]
+Unrendered = tuple[int, tuple[float, int, str, str, Mapping[str, Any]]]
+"""Level, and the arguments of `fields_as_json`."""
 
 
 class QueueHandler(logging.Handler):
@@ -43,10 +45,10 @@ class QueueHandler(logging.Handler):
         if self._has_room():
             self._put((record.levelno, as_json(record)))
 
-    def put_unrendered(self, level: int, render: Callable[[], bytes]) -> None:
-        """A line that the thread makes."""
+    def put_unrendered(self, created: float, level: int, logger: str, event: str, fields: Mapping[str, Any]) -> None:
+        """A line that the thread makes, by `fields_as_json`."""
         if self._has_room():
-            self._put((level, render))
+            self._put((level, (created, level, logger, event, fields)))
 
     def _has_room(self) -> bool:
         if len(self._waiting) < CAPACITY:
@@ -123,8 +125,8 @@ class QueueHandler(logging.Handler):
                 traceback.print_exc()
 
 
-def _rendered(level: int, line: bytes | Callable[[], bytes]) -> Line:
+def _rendered(level: int, line: bytes | tuple[float, int, str, str, Mapping[str, Any]]) -> Line:
     try:
-        return level, line if isinstance(line, bytes) else line()
+        return level, line if isinstance(line, bytes) else fields_as_json(*line)
     except Exception as error:
         return own_line("log_line_not_rendered", error=error)

@@ -13,7 +13,7 @@ import atexit
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from threading import RLock, current_thread, main_thread
 from time import time
@@ -26,7 +26,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.utils._log_context import current_request_id, in_log_context, log_context
 from app.utils._log_outputs import LogFormat, Outputs
 from app.utils._log_queue import QueueHandler
-from app.utils._log_render import fields_as_json
 
 __all__ = [
     "LoggingSettings",
@@ -129,17 +128,17 @@ def setup_logging(
     return logging.getLogger(name)
 
 
-def log_later(logger: logging.Logger, level: int, event: str, fields: Callable[[], Mapping[str, Any]]) -> None:
-    """One line where every microsecond counts: `fields` is called in the thread that writes, so what it reads must
-    not change any more. The `log_context` is not added, and handlers of others do not see the line. Where
-    `setup_logging` was not called it is an ordinary call of the logger."""
+def log_later(logger: logging.Logger, level: int, event: str, fields: Mapping[str, Any]) -> None:
+    """One line where every microsecond counts: it is made in the thread that writes, so `fields` must not change any
+    more, and should hold plain values only: what waits for the thread is kept from the garbage collector. The
+    `log_context` is not added, and handlers of others do not see the line. Where `setup_logging` was not called it
+    is an ordinary call of the logger."""
     if not logger.isEnabledFor(level):
         return
     if _running is None:
-        logger.log(level, event, extra=dict(fields()))
+        logger.log(level, event, extra=dict(fields))
     else:
-        created, name = time(), logger.name
-        _running.handler.put_unrendered(level, lambda: fields_as_json(created, level, name, event, fields()))
+        _running.handler.put_unrendered(time(), level, logger.name, event, fields)
 
 
 def shutdown_logging() -> None:

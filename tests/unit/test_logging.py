@@ -446,19 +446,17 @@ def test_a_wrong_setting_is_named(name: str, value: str, monkeypatch: pytest.Mon
 
 
 def test_lines_made_later_have_the_time_of_the_call_and_no_secrets(folder: Path) -> None:
-    log_later(logger, logging.INFO, "event", lambda: {"n": 1, "token": "hunter2"})
+    log_later(logger, logging.INFO, "event", {"n": 1, "token": "hunter2"})
     now = datetime.now(UTC)
-    log_later(logger, 5, "not this", dict)
-    log_later(logger, logging.INFO, "broken", lambda: {"n": 1 // 0})
-    first, broken = _written(folder)
+    log_later(logger, 5, "not this", {})
+    (first,) = _written(folder)
     assert datetime.fromisoformat(first["ts"]) <= now
     assert (first["msg"], first["n"], first["token"]) == ("event", 1, "***")
-    assert "ZeroDivisionError" in broken["error"]
 
 
 def test_lines_made_later_are_ordinary_without_set_up(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "tests.logging"):
-        log_later(logger, logging.INFO, "event", lambda: {"n": 1})
+        log_later(logger, logging.INFO, "event", {"n": 1})
     assert [(record.message, record.__dict__["n"]) for record in caplog.records] == [("event", 1)]
 
 
