@@ -33,6 +33,10 @@ format: $(VENV)/.developing  ## Let ruff rewrite the code
 bench: $(VENV)/.developing  ## Measure, and print ratios to the floor
 	$(BIN)/python -m benchmarks.imports
 	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.logging_cost
+	$(BIN)/python -m benchmarks.caching
+	$(BIN)/python -m benchmarks.batches
 
 lock: $(VENV)/.developing  ## Choose the newest allowed versions anew
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev pyproject.toml \
