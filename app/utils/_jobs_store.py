@@ -4,7 +4,9 @@ Takes a quarter of a second to import, which only `JobQueue.start` does.
 """
 
 import logging
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -250,6 +252,8 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = "IMMEDIATE"
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+    if sqlite3.sqlite_version_info < (3, 42):  # DBOS takes for granted that Python 3.12 comes with that version
+        connection.create_function("unixepoch", 1, lambda _subsec: round(time.time(), 3))
 
 
 @contextmanager
