@@ -4,6 +4,11 @@ Each carries a message that a station operator can act on. None knows HTTP: `app
 table from error to status.
 """
 
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class VoltWayError(Exception):
     """Root of all errors raised on purpose; its message is fit to be shown to a user."""
@@ -11,6 +16,12 @@ class VoltWayError(Exception):
 
 class ConfigurationError(VoltWayError):
     """A setting is missing, malformed or contradicts another; the message names the variable."""
+
+    @classmethod
+    def of(cls, error: "ValidationError") -> Self:
+        """Of what pydantic says of settings."""
+        wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        return cls(f"A setting is wrong. {wrong}.")
 
 
 class SchemaMissingError(VoltWayError):

@@ -1,5 +1,6 @@
 """Settings from the environment (or `.env`). Read in `app.main`, the command line and `app.db` only."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -39,23 +40,23 @@ class Settings(
         try:
             return cls()
         except ValidationError as error:
-            wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-            raise ConfigurationError(f"A setting is wrong. {wrong}.") from None
+            raise ConfigurationError.of(error) from None
 
     @property
     def database(self) -> URL:
         """Of DATABASE_URL or DATA_DIR. Raises ConfigurationError."""
         if not self.database_url:
             return URL.create("sqlite", database=str(self.data_dir / "voltway.db"))
-        try:
-            return make_url(self.database_url)
-        except (ArgumentError, ValueError):
-            raise ConfigurationError(
-                "DATABASE_URL is not a database URL (sqlite:///path or postgresql://user:password@host/name, with "
-                "special characters in the password percent-encoded)."
-            ) from None
+        with suppress(ArgumentError, ValueError):
+            url = make_url(self.database_url)
+            if "@" not in (url.host or ""):  # else it has the rest of a password, which errors would tell
+                return url
+        raise ConfigurationError(
+            "DATABASE_URL is not a database URL (sqlite:///path or postgresql://user:password@host/name, with "
+            "special characters in the password percent-encoded)."
+        )
 
     @property
     def shown_database_url(self) -> str:
-        """Without the password."""
-        return self.database.render_as_string(hide_password=True)
+        """Without the password, which may also stand in the query."""
+        return self.database.set(query={}).render_as_string(hide_password=True)

@@ -66,8 +66,6 @@ KINDS = (
     _kind("method-not-allowed", 405, "Method Not Allowed", "Method Not Allowed"),
     _kind("conflict", 409, "Conflict", "There is no file: the export is running."),
     _kind("gone", 410, "Gone", "The file is no more: it is kept for 1 day. Export again."),
-    _kind("conflict", 409, "Conflict", "There is no file: the export is running."),
-    _kind("gone", 410, "Gone", "The file is no more: it is kept for 1 day. Export again."),
     _kind("content-too-large", 413, "Content Too Large", "The body is larger than 20 MB: send it in parts."),
     _kind("unsupported-media-type", 415, "Unsupported Media Type", "Send application/json or application/x-ndjson."),
     _kind(
@@ -75,7 +73,6 @@ KINDS = (
         "latitude: Input should be less than or equal to 90", _LATITUDE,
     ),
     _kind("too-many-requests", 429, "Too Many Requests", "3 exports are in work; try again later."),
-    _kind("too-many-requests", 429, "Too Many Requests", "4 exports are in work; try again later."),
     _kind("client-closed-request", 499, "Client Closed Request", "The client went away before it had sent all."),
     _kind("internal-server-error", 500, "Internal Server Error", "Something went wrong on our side."),
     _kind("service-unavailable", 503, "Service Unavailable", "The catalogue is still being loaded."),

@@ -5,10 +5,11 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from app import __version__
-from app.errors import VoltWayError
+from app.errors import ConfigurationError, VoltWayError
 
 _PARTS = {
     "serve": "serve:serve",
@@ -29,7 +30,10 @@ class _Commands(TyperGroup):
         if name not in _PARTS:
             return None
         module, _, attribute = _PARTS[name].partition(":")
-        part = getattr(import_module(f"app.cli.{module}"), attribute)
+        try:
+            part = getattr(import_module(f"app.cli.{module}"), attribute)
+        except ValidationError as error:  # of METRICS_ENABLED, which is read once and for all
+            raise ConfigurationError.of(error) from None
         if not isinstance(part, typer.Typer):
             alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
             alone.command(name, context_settings={"ignore_unknown_options": name == "near"})(

@@ -55,11 +55,15 @@ class Outcome:
 
 
 class StationWriter:
-    """Takes few requests at a time, so that many at once do not fill the memory."""
+    """Stores what clients send."""
 
-    def __init__(self, database: Database, at_once: int = 2) -> None:
+    def __init__(self, database: Database, at_once: int = 4) -> None:
         self._database = database
         self._turns = asyncio.Semaphore(at_once)
+
+    def turn(self) -> asyncio.Semaphore:
+        """To be held while the input is read and written: few at a time, so that many do not fill the memory."""
+        return self._turns
 
     async def write(self, read: Callable[[], Iterable[object]], *, keep_good: bool) -> Outcome:
         """Store the items that `read` gives, which is called in a thread: mappings, StationCreate or Unreadable.
@@ -67,11 +71,10 @@ class StationWriter:
         A station is updated when there is one with its source and external id. With `keep_good` the items without
         fault are stored, otherwise all or none. Raises what `read` raises, and DatabaseUnavailableError.
         """
-        async with self._turns:
-            stations, outcome = await asyncio.to_thread(lambda: _check(read()))
-            if stations and (keep_good or not outcome.rejected):
-                await self._store(stations, outcome)
-            return outcome
+        stations, outcome = await asyncio.to_thread(lambda: _check(read()))
+        if stations and (keep_good or not outcome.rejected):
+            await self._store(stations, outcome)
+        return outcome
 
     async def _store(self, stations: list[StationCreate], outcome: Outcome) -> None:
         by_source: dict[str, list[StationCreate]] = {}
@@ -123,7 +126,7 @@ def _station(index: int, item: object) -> tuple[StationCreate | None, list[Fault
             Fault(index, ".".join(map(str, each["loc"])) or "item", each["msg"], each["input"])
             for each in error.errors(include_url=False, include_context=False)[:MAX_FAULTS]
         ]
-    if station.source in _RESERVED:
+    if station.source.casefold() in _RESERVED:
         message = "This source is read from its publisher by imports; write under a source name of your own"
         return station, [Fault(index, "source", message, station.source)]
     return station, []

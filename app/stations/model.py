@@ -79,9 +79,9 @@ class StationCreate(_Model):
     postal_code: Annotated[Key, Field(max_length=20)] | None = None
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
     """ISO 3166-1 alpha-2."""
-    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+    longitude: Annotated[float, Field(strict=True, ge=-180, le=180, allow_inf_nan=False)]
     """Degrees east, WGS 84."""
-    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+    latitude: Annotated[float, Field(strict=True, ge=-90, le=90, allow_inf_nan=False)]
     """Degrees north, WGS 84."""
     evses: Annotated[tuple[Evse, ...], Field(max_length=2_000)] = ()
     access: Access | None = None

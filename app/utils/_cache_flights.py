@@ -1,13 +1,14 @@
 """Single flight: of several who ask for the same at the same time, one does the work and all get its result."""
 
 import asyncio
+import os
 import threading
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from app.utils._cache_values import MISSING, Missing, NotKeepableError, own_copy
 
@@ -32,8 +33,9 @@ class Flights:
     async def run(self, key: Hashable, look: Look, work: Work) -> Any:
         """What `look` finds, or if that is MISSING, the result or exception of `work`.
 
-        The work is a task of its own, so it is finished even if all who wait for it are cancelled; the look is not,
-        for a task costs as much as half a look. MISSING where another's result cannot be copied: work for yourself.
+        The work is a task of its own, so it is finished even if all who wait for it are cancelled: what it uses must
+        not end with them. The look is not, for a task costs as much as half a look. MISSING where another's result
+        cannot be copied: work for yourself.
         """
         flights = self._by_loop.setdefault(asyncio.get_running_loop(), {})
         flight = flights.get(key)
@@ -102,6 +104,10 @@ class ThreadFlights:
     """For threads."""
 
     def __init__(self) -> None:
+        self._begin_anew()
+        _thread_flights.add(self)
+
+    def _begin_anew(self) -> None:
         self._lock = threading.Lock()
         self._flights: dict[Hashable, _Flight] = {}
 
@@ -124,3 +130,15 @@ class ThreadFlights:
         with self._lock:
             _land(self._flights, key, value)
         return _handed_out(value, first=True) if mine.shared else value
+
+
+_thread_flights: WeakSet[ThreadFlights] = WeakSet()
+
+
+def _after_fork() -> None:
+    """Whoever does the work is a thread of the parent."""
+    for flights in _thread_flights:
+        flights._begin_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -59,6 +59,8 @@ class Store:
     """Of one function; safe in threads. The value that was not used for longest leaves when it is full."""
 
     def __init__(self, cache: str, max_entries: int, drops: Drops) -> None:
+        if max_entries < 1:
+            raise ValueError("max_entries must be at least 1")
         self._entries: LRUCache[Hashable, _Entry] = LRUCache(max_entries)
         self._drops = drops
         self._size = cache_entries.labels(cache)

@@ -156,7 +156,9 @@ class Link:
     async def _tell(self, redis: Redis, tags: Sequence[str]) -> None:
         for first in range(0, len(tags), _TAGS_AT_ONCE):
             some = tags[first : first + _TAGS_AT_ONCE]
-            async with redis.pipeline(transaction=True) as pipeline:  # who hears of it finds the tokens gone
+            async with redis.pipeline(
+                transaction=False
+            ) as pipeline:  # in order; a full Redis takes these, but no transaction
                 pipeline.delete(*map(_token_name, some))
                 pipeline.publish(_CHANNEL, json.dumps({"from": self._me, "tags": some}))
                 await pipeline.execute()

@@ -73,6 +73,11 @@ class Run:
 current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)
 
 
+def storable(text: str) -> str:
+    """The text without what PostgreSQL (NUL) or UTF-8 (half a surrogate pair) cannot hold."""
+    return text.replace("\x00", "").encode("utf-8", "backslashreplace").decode()
+
+
 def progress(fraction: float, message: str = "") -> None:
     """Tell how far the job is: 0 to 1. To be called inside a job; elsewhere it does nothing.
 
@@ -85,7 +90,7 @@ def progress(fraction: float, message: str = "") -> None:
         return
     if run.over.is_set():
         raise JobCancelledError(f"Job {run.job_id} is not wanted any more.")
-    run.told = (min(max(fraction, 0.0), 1.0), message[:500])
+    run.told = (min(max(fraction, 0.0), 1.0), storable(message[:500]))
 
 
 def current_job_id() -> str | None:

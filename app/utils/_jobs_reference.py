@@ -21,15 +21,17 @@ class UnknownFunctionError(LookupError):
 def reference_to(function: JobFunction) -> str:
     """`module:name`. Raises TypeError for what another process could not find under its name."""
     name = getattr(function, "__qualname__", None) or repr(function)
-    reference = f"{getattr(function, '__module__', None)}:{name}"
+    module = getattr(function, "__module__", None)
+    reference = f"{module}:{name}"
     try:
-        found = function_named(reference)
+        found = None if module == "__main__" else function_named(reference)  # every process has a main of its own
     except UnknownFunctionError:
         found = None
     if found is not function:
         raise TypeError(
             f"{name} cannot be a job: another process must find it by its name. Give a function that stands in a "
-            "module; a lambda, a function inside another, a bound method or a partial does not."
+            "module; the script that is run, a lambda, a function inside another, a bound method or a partial will "
+            "not do."
         )
     return reference
 

@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 from pydantic import JsonValue
 
-from app.utils._jobs_model import JobFunction, Run, current_run
+from app.utils._jobs_model import JobFunction, Run, current_run, storable
 from app.utils._jobs_reference import UnknownFunctionError, as_json, function_named
 from app.utils.advanced_logging import log_context
 from app.utils.metrics import job_duration_seconds
@@ -59,6 +59,7 @@ class Runner:
             return await task
         finally:
             run.over.set()
+            await asyncio.to_thread(self._write_told, run)
             if self._runs.get(job_id) == (run, task):
                 del self._runs[job_id]
 
@@ -77,9 +78,12 @@ class Runner:
     def write_progress(self) -> None:
         """Write down what the jobs have told since the last time."""
         for run, _ in list(self._runs.values()):
-            if run.told:
-                (fraction, message), run.told = run.told, None
-                self._note(run.job_id, {"progress": fraction, "message": message})
+            self._write_told(run)
+
+    def _write_told(self, run: Run) -> None:
+        told, run.told = run.told, None
+        if told:
+            self._note(run.job_id, {"progress": told[0], "message": told[1]})
 
     def close(self, within_s: float) -> None:
         """Begin no more jobs, and wait for those in work."""
@@ -98,10 +102,10 @@ class Runner:
                 try:
                     return await _attempt(run, order)
                 except _FinalError as error:
-                    raise JobFailedError(str(error)) from error.__cause__
+                    raise JobFailedError(storable(str(error))) from error.__cause__
                 except _AttemptFailedError as error:
                     if attempt == order["retries"]:
-                        raise JobFailedError(str(error)) from error.__cause__
+                        raise JobFailedError(storable(str(error))) from error.__cause__
                     pause_s = min(order["backoff_s"] * 2**attempt, LONGEST_PAUSE_S)
                     told = {"error": str(error), "attempt": attempt + 1, "pause_s": pause_s}
                     logger.warning("job_attempt_failed", extra=told)
@@ -148,10 +152,8 @@ async def _attempt(run: Run, order: Order) -> JsonValue:
 
 
 async def _call(function: JobFunction, arguments: dict[str, JsonValue], *, is_async: bool) -> Any:
-    if not is_async:
-        return await _in_thread(function, arguments)
-    done: Any = function(**arguments)
-    return await done
+    done: Any = function(**arguments) if is_async else await _in_thread(function, arguments)
+    return await done if inspect.isawaitable(done) else done  # a plain wrapper of an async function returns one too
 
 
 async def _in_thread(function: JobFunction, arguments: dict[str, JsonValue]) -> object:

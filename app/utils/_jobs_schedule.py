@@ -49,11 +49,13 @@ class TaskScheduler:
         """To be called before `start`. Raises ValueError for a name that is taken or an interval that is not
         possible, and TypeError as `JobQueue.submit` does."""
         name = name or func.__name__
-        if name in self._tasks:
-            raise ValueError(f"There is a task {name} already; give this one another name.")
         if not 0 < interval_seconds < RETENTION.total_seconds():
             raise ValueError(f"interval_seconds must be more than 0 and less than {RETENTION.total_seconds():.0f}.")
-        self._tasks[name] = _Task(name, order_for(func, dict(arguments or {}), 0, 1.0, None), interval_seconds)
+        task = _Task(name, order_for(func, dict(arguments or {}), 0, 1.0, None), interval_seconds)
+        if (
+            self._tasks.setdefault(name, task) != task
+        ):  # the same once more, as by an application's second start, is fine
+            raise ValueError(f"There is another task {name} already; give this one another name.")
 
     async def start(self) -> None:
         """Raises QueueUnavailableError when the queue is not started."""

@@ -1,9 +1,14 @@
 """How many jobs, how often, and where they are kept."""
 
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
+
+_Interval = Annotated[float, Field(ge=1, lt=7 * 86_400)]
+"""Shorter than jobs are remembered, so that no slot of a schedule runs twice."""
 
 
 class TaskSettings(BaseSettings):
@@ -11,11 +16,11 @@ class TaskSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 
-    max_workers: int = 5
+    max_workers: Annotated[int, Field(ge=1)] = 5
     """Jobs that a process does at the same time."""
-    task_interval_refresh: float = 3_600.0
+    task_interval_refresh: _Interval = 3_600.0
     """Seconds from one warming of the caches to the next."""
-    task_interval_sync: float = 1_800.0
+    task_interval_sync: _Interval = 1_800.0
     """Seconds from one look for new data at the sources to the next; each is read at its own cadence."""
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
 from pydantic import JsonValue
 
-from app.utils._jobs_model import Job, JobStatus, QueueUnavailableError
+from app.utils._jobs_model import Job, JobStatus, QueueUnavailableError, storable
 from app.utils._jobs_runner import Order, Runner
 
 NAME = "background-tasks"
@@ -136,15 +136,19 @@ class Store:
             "workflow_name": "job",
             "queue_name": NAME,
             "workflow_id": job_id or uuid4().hex,
-            "attributes": {"name": name},
+            "attributes": {"name": storable(name)},
             "app_version": VERSION,
         }
         if unique_key is not None:
+            if storable(unique_key) != unique_key:
+                raise TypeError("unique_key: it must be text without NUL and without half surrogate pairs.")
             options |= {"deduplication_id": unique_key, "duplication_policy": "return-existing"}
         with reachable():
             return self._client.enqueue(options, order).get_workflow_id()
 
     def find(self, job_id: str) -> Job | None:
+        if storable(job_id) != job_id:
+            return None
         with reachable():
             found = self._client.list_workflows(workflow_ids=[job_id], queue_name=NAME, load_input=False)
             found = found or self._client.list_workflows(workflow_ids=[job_id], name="job", load_input=False)

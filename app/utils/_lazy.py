@@ -25,7 +25,7 @@ class LazyLoader(Generic[T]):
         self._factory = factory
         self._lock = Lock()
         self._load: Future[T] | None = None
-        self._loading_thread: int | None = None
+        self._loading_threads: set[int] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -34,9 +34,9 @@ class LazyLoader(Generic[T]):
         loaded, RuntimeError where waiting would never end."""
         load, is_mine = self._join()
         if is_mine:
-            self._loading_thread = get_ident()
+            self._loading_threads = {get_ident()}
             self._settle(load, self._load_here)
-        elif not load.done() and self._loading_thread == get_ident():
+        elif not load.done() and get_ident() in self._loading_threads:
             raise RuntimeError("the value is being loaded by this very thread; a coroutine awaits get()")
         return load.result()
 
@@ -46,7 +46,7 @@ class LazyLoader(Generic[T]):
         The load goes on when who asked first is cancelled, as others may wait for it."""
         load, is_mine = self._join()
         if is_mine:
-            self._loading_thread = get_ident()
+            self._loading_threads = {get_ident()}
             self._task = asyncio.create_task(self._load_in_loop(load))
         return await asyncio.wrap_future(load)
 
@@ -77,10 +77,14 @@ class LazyLoader(Generic[T]):
             raise TypeError("the factory is asynchronous: await get()")
         return made
 
+    def _load_in_thread(self) -> T | Awaitable[T]:
+        self._loading_threads.add(get_ident())
+        return self._factory()
+
     async def _load_in_loop(self, load: Future[T]) -> None:
         try:
             is_async = inspect.iscoroutinefunction(self._factory)
-            made = self._factory() if is_async else await asyncio.to_thread(self._factory)
+            made = self._factory() if is_async else await asyncio.to_thread(self._load_in_thread)
             value = await made if inspect.isawaitable(made) else made
         except asyncio.CancelledError:
             self._fail(load, RuntimeError("the event loop that loaded the value has ended"))

@@ -9,11 +9,13 @@ import orjson
 MASK = "***"
 
 _HINTS = (
-    "authorization", "cookie", "key", "passw", "passphrase", "token", "secret", "credential",
+    "authorization", "cookie", "key", "passw", "passphrase", "pwd", "token", "secret", "credential",
     "sig", "bearer", "://", "vw_",
 )  # fmt: skip
 """A line without any of them, in lower case, holds nothing to mask; for most lines that is all the work."""
-_SECRET_NAME = re.compile(r"authorization|cookie|api[_-]?key|passw|passphrase|token|secret|credential", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"authorization|cookie|api[_-]?key|passw|passphrase|pwd|token|secret|credential|[a-z]_key$", re.IGNORECASE
+)
 
 _IS = r"""(?:\\*["']?\s*[:=]|["'],)\s*b?\\*"""
 _QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""

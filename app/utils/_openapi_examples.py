@@ -14,12 +14,16 @@ def example_of(schema: Schema, definitions: Mapping[str, Schema], inside: tuple[
     `definitions` are the schemas that a `$ref` names by its last part; `inside` are those being followed, as a schema
     may hold itself.
     """
+    if not isinstance(schema, dict):  # JSON Schema knows `true` and `false` too
+        return NONE
     if "example" in schema:
         return schema["example"]
     if schema.get("examples"):
         return schema["examples"][0]
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
+        if schema["$ref"] != f"#/components/schemas/{name}" or name not in definitions:
+            return NONE
         return NONE if name in inside else example_of(definitions[name], definitions, (*inside, name))
     for word in ("const", "default"):
         if schema.get(word) is not None:

@@ -13,6 +13,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
+from contextvars import copy_context
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
@@ -95,13 +96,14 @@ async def _processed(
     source: AsyncGenerator[T, None], process: Callable[[T], Coroutine[Any, Any, R]], concurrency: int
 ) -> AsyncGenerator[R, None]:
     """A result goes out as soon as it is ready and the first, even while the source has not given the next item."""
+    context = copy_context()  # one for the whole source, which may keep a `with` open from item to item
     running: deque[asyncio.Task[R]] = deque()
     coming: asyncio.Task[list[T]] | None = None
     ended, failure = False, None
     try:
         while True:
             if coming is None and not ended and len(running) < concurrency:
-                coming = asyncio.create_task(_next(source))
+                coming = asyncio.create_task(_next(source), context=context)
             awaited = {task for task in (coming, running[0] if running else None) if task}
             if not awaited:
                 break
@@ -117,7 +119,11 @@ async def _processed(
             raise failure
     finally:
         await _cancel([*([coming] if coming else []), *running])
-        await source.aclose()
+        await asyncio.create_task(_close(source), context=context)
+
+
+async def _close(source: AsyncGenerator[T, None]) -> None:
+    await source.aclose()
 
 
 async def _next(source: AsyncGenerator[T, None]) -> list[T]:

@@ -144,6 +144,11 @@ class BatchOperations(Generic[T]):
         return self
 
     async def _begin(self) -> AsyncSessionTransaction:
+        connection = await self._session.connection()
+        if connection.dialect.name == "sqlite":
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            if not raw.in_transaction:  # the driver begins none for a savepoint, whose release would then commit
+                await connection.exec_driver_sql("BEGIN")
         return await self._session.begin_nested()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:

@@ -10,7 +10,8 @@
 - Equal arguments are one entry, however they are passed; 1, True, 1.0 and "1" are not equal. An argument without a
   stable key raises TypeError with its name: list it in `ignore`, or make a key of the call with `key`. Requests,
   responses, background tasks and database sessions never belong to the key, nor does what is read from them.
-- Of several equal calls at the same time one does the work. Its exception goes to all, and is not kept.
+- Of several equal calls at the same time one does the work. Its exception goes to all, and is not kept. The work goes
+  on when those who wait for it are cancelled, so what it uses must not end with them: let it open its own session.
 - Nobody shares a value that can change: a hit in memory is a deep copy, unless the value is immutable (text, bytes,
   numbers, tuples and frozen dataclasses of these), which costs nothing. Keep big answers as bytes.
 - Redis holds JSON by the return annotation, and `bytes` as they are, never pickle. A value that would not come back
@@ -208,7 +209,7 @@ class _Rules:
         if is_response(returns(function)):
             raise TypeError(f"{self.name} returns a response, which can be sent once: cache what it is made of")
         self._ttl = ttl
-        self._tags = tags if callable(tags) else tuple(tags)
+        self._tags = tags if callable(tags) else _as_tuple(tags)
         self._cache_none = cache_none
         self._tier = tier
         self._refused_before = False
@@ -225,7 +226,7 @@ class _Rules:
         return self._ttl(value) if callable(self._ttl) else self._ttl
 
     def tags(self, args: Any, kwargs: Any) -> tuple[str, ...]:
-        return tuple(self._tags(*args, **kwargs)) if callable(self._tags) else self._tags
+        return _as_tuple(self._tags(*args, **kwargs)) if callable(self._tags) else self._tags
 
     def refuse(self, error: NotKeepableError) -> None:
         self._refused()
@@ -233,6 +234,11 @@ class _Rules:
             self._refused_before = True
             extra = {"cache": self.name, "tier": self._tier, "type": str(error)}
             logger.warning("cache_value_refused", extra=extra)
+
+
+def _as_tuple(tags: Iterable[str]) -> tuple[str, ...]:
+    """A text is one tag, not its letters."""
+    return (tags,) if isinstance(tags, str) else tuple(tags)
 
 
 def _cached_in_memory(function: Callable[P, R], rules: _Rules, key_of: KeyMaker, max_entries: int) -> Callable[P, R]:
@@ -378,7 +384,7 @@ def _cached_in_redis(function: Callable[P, R], rules: _Rules, key_of: KeyMaker) 
 
 
 def _is_async(function: Callable[..., object]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inspect.unwrap(function))
+    return inspect.iscoroutinefunction(function)
 
 
 def _like(function: Callable[..., object]) -> Callable[[Callable[P, R]], Callable[P, R]]:

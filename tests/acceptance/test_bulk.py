@@ -338,3 +338,26 @@ def test_another_process_sees_the_write_and_the_revocation_on_postgresql(tmp_pat
         revoke_key(postgresql_url, "loader")
         for address in (one, other):
             _until_refused(address, key, within_s=5)
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [("on_error=collect&on_error=reject", "on_error"), ("on_eror=collect", "on_eror")],
+)
+def test_a_parameter_given_twice_or_misspelt_is_refused(http: httpx.Client, query: str, name: str) -> None:
+    errors = problem(http.post(f"{BULK}?{query}", json=[]), 422, "invalid-request").errors
+    assert errors
+    assert [each.name for each in errors] == [name]
+
+
+@pytest.mark.parametrize("value", [True, "47.5"])
+def test_a_position_is_a_number_and_nothing_else(http: httpx.Client, value: object) -> None:
+    errors = problem(http.post(BULK, json=[station("strict", "1", latitude=value)]), 422, "invalid-request").errors
+    assert errors
+    assert [each.name for each in errors] == ["latitude"]
+
+
+def test_an_imported_source_is_reserved_in_any_case(http: httpx.Client) -> None:
+    errors = problem(http.post(BULK, json=[station("OCM", "1")]), 422, "invalid-request").errors
+    assert errors
+    assert [each.name for each in errors] == ["source"]

@@ -206,3 +206,29 @@ def test_a_file_of_another_format_is_refused(command: Command) -> None:
     done = command("import", "ocm", str(DATA / "irve" / "stations.csv"))
     assert done.returncode == 1
     assert "JSON" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_WORKERS", "0"),
+        ("TASK_INTERVAL_SYNC", "nan"),
+        ("TASK_INTERVAL_REFRESH", "0"),
+        ("METRICS_ENABLED", "maybe"),
+    ],
+)
+def test_a_setting_of_the_toolkit_that_is_wrong_is_named_in_one_line(command: Command, name: str, value: str) -> None:
+    done = command("migrate", **{name: value})
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: A setting is wrong. {name}: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [("postgresql://u:Hu@sh4@nohost.invalid/x", "sh4"), ("postgresql://u@127.0.0.1:1/x?password=Hush7", "Hush7")],
+)
+def test_no_part_of_a_password_is_shown(command: Command, url: str, secret: str) -> None:
+    done = command("migrate", DATABASE_URL=url)
+    assert done.returncode == 1
+    assert secret not in done.stdout + done.stderr

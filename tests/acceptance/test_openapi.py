@@ -217,5 +217,6 @@ def test_no_error_of_these_operations_is_left_out(document: dict[str, Any]) -> N
 
 
 def test_all_problem_types_are_listed(document: dict[str, Any]) -> None:
+    assert len({kind.type for kind in KINDS}) == len(KINDS)
     for kind in KINDS:
         assert f"`{kind.type}`" in document["info"]["description"]

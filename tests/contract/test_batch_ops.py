@@ -4,6 +4,7 @@ import asyncio
 import enum
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -658,3 +659,14 @@ async def test_a_buffer_refuses_at_once_what_is_no_row(things: Database) -> None
         assert buffer.pending == []
     with pytest.raises(ValueError, match="at least one"):
         BulkInsertBuffer(session, Thing, batch_size=0)
+
+
+async def test_on_an_engine_of_ones_own_it_never_commits_either(tmp_path: Path) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'own.db'}")
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with AsyncSession(engine) as session:
+        await add_all(session, names(3))
+        await session.rollback()
+        assert await session.scalar(select(func.count()).select_from(Thing)) == 0
+    await engine.dispose()

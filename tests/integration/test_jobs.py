@@ -139,6 +139,21 @@ async def test_a_job_that_cannot_end_well_ends_with_a_clear_message(
     assert (await end_of(queue, await queue.submit(work.add, left=1, right=1))).result == 2
 
 
+async def test_text_that_no_database_holds_ends_the_job_all_the_same(queue: JobQueue) -> None:
+    job = await end_of(queue, await queue.submit(work.fail_with_half_a_letter, name="half \ud83d\x00"))
+    assert job.status is JobStatus.FAILED
+    assert job.error == "ValueError: bad record \\ud83d"
+    assert queue.get_job("\x00") is None
+    assert queue.get_job("\ud83d") is None
+    with pytest.raises(TypeError, match="unique_key"):
+        await queue.submit(work.add, left=1, right=2, unique_key="a\x00b")
+
+
+async def test_a_plain_wrapper_of_an_async_function_is_awaited(queue: JobQueue) -> None:
+    job = await end_of(queue, await queue.submit(work.traced_add, left=1, right=2))
+    assert job.result == 3
+
+
 async def test_a_time_limit_ends_an_async_and_a_sync_function(queue: JobQueue, tmp_path: Path) -> None:
     files = {name: f"{tmp_path}/{name}" for name in ("started", "ended")}
     stubborn = await queue.submit(work.work_until_told, timeout_s=0.2, retries=3, arguments=files)

@@ -1,11 +1,13 @@
 """Jobs for tests. They stand in a module of their own, so that every process finds them."""
 
 import asyncio
+import functools
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from app.utils._log_context import current_fields
 from app.utils.background_tasks import current_job_id, progress
@@ -43,6 +45,26 @@ def fail_once(file: str) -> str:
 
 async def return_a_set() -> set[int]:
     return {1, 2}
+
+
+def fail_with_half_a_letter() -> None:
+    progress(0.5, "file \x00 \ud83d")
+    raise ValueError("bad record \ud83d")
+
+
+def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The wrapper is not async itself, but what it returns is to be awaited."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@traced
+async def traced_add(left: int, right: int) -> int:
+    return left + right
 
 
 async def leave() -> None:

@@ -218,6 +218,19 @@ async def test_a_schedule_needs_a_started_queue_and_possible_tasks() -> None:
     await scheduler.stop()
 
 
+def test_the_same_task_may_be_added_again_as_by_a_second_start() -> None:
+    scheduler = TaskScheduler()
+    scheduler.add_task(refresh_cache, interval_seconds=3600)
+    scheduler.add_task(refresh_cache, interval_seconds=3600)
+
+
+async def test_a_function_of_the_script_that_is_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work.add, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "add", work.add, raising=False)
+    with pytest.raises(TypeError, match="the script that is run"):
+        await JobQueue().submit(work.add, left=1, right=2)
+
+
 async def test_a_schedule_may_be_stopped_after_its_queue(url: str) -> None:
     queue, scheduler = JobQueue(database_url=url), TaskScheduler()
     await queue.start()

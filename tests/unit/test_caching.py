@@ -518,7 +518,32 @@ def test_the_value_not_used_for_longest_leaves_when_there_are_too_many() -> None
     assert 'cache_entries{cache="tests.unit.test_caching.counted.<locals>.function"} 2.0' in get_metrics().decode()
 
 
+def test_a_cache_without_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_entries"):
+        counted(memory_cache(max_entries=0))
+
+
+def test_a_sync_wrapper_of_an_async_function_stays_sync() -> None:
+    async def inner() -> int:
+        return 1
+
+    @memory_cache()
+    @wraps(inner)
+    def outer() -> int:
+        return asyncio.run(inner())
+
+    assert outer() == outer() == 1
+
+
 # Tags.
+
+
+async def test_a_text_is_one_tag() -> None:
+    function = counted(memory_cache(tags="stations"))
+    function.cached(1)
+    await invalidate("stations")
+    function.cached(1)
+    assert function.calls == [1, 1]
 
 
 async def test_a_tag_drops_what_has_it() -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -532,3 +533,24 @@ async def test_it_measures_again_and_again_until_cancelled(caplog: pytest.LogCap
         ("memory_usage", "WARNING"),
         ("memory_monitor_failed", "ERROR"),
     ]
+
+
+async def test_a_source_may_keep_a_context_open_from_item_to_item() -> None:
+    variable: ContextVar[int] = ContextVar("variable", default=0)
+
+    async def source() -> AsyncIterator[int]:
+        token = variable.set(1)
+        yield variable.get()
+        yield variable.get()
+        variable.reset(token)
+
+    async def same(item: int) -> int:
+        return item
+
+    assert [item async for item in stream(source(), process=same)] == [1, 1]
+
+
+async def test_a_sync_factory_that_asks_for_its_own_value_is_told() -> None:
+    loader: LazyLoader[int] = LazyLoader(lambda: loader.value)
+    with pytest.raises(RuntimeError, match="this very thread"):
+        await asyncio.wait_for(loader.get(), 10)

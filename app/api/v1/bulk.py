@@ -1,5 +1,6 @@
 """Writing many stations with one request."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from enum import StrEnum
@@ -14,6 +15,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from app.api.auth import StationsWriteKey
 from app.api.deps import FollowerDep, StationWriterDep
 from app.api.errors import FieldProblem, MalformedJsonError, documented, field_problem
+from app.api.parameters import given_once
 from app.errors import VoltWayError
 from app.ingest.bulk import MAX_FAULTS, Fault, Unreadable
 from app.replica import Follower
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 MAX_STATIONS = 10_000
 MAX_BYTES = 20_000_000
+UPLOAD_WITHIN_S = 60
 _JSON, _LINES = "application/json", "application/x-ndjson"
 
 
@@ -94,6 +97,7 @@ _BODY: dict[str, Any] = {
 @router.post(
     "/bulk",
     summary="Create and update stations",
+    dependencies=[given_once("on_error")],
     response_model=BulkResult,
     response_model_exclude_none=True,
     responses=documented(400, 401, 403, 413, 415, 422, 503),
@@ -115,10 +119,10 @@ async def write_stations(
     Sources that are imported from a registry cannot be written. When the answer comes, the stations are stored, and
     the process that answered finds them.
     """
-    media_type = _media_type(request)
-    body = await _read(request)
-    read = partial(_lines if media_type == _LINES else _array, body)
-    outcome = await writer.write(read, keep_good=on_error is OnError.COLLECT)
+    form = _lines if _media_type(request) == _LINES else _array
+    async with writer.turn():
+        read = partial(form, await _read_in_time(request))
+        outcome = await writer.write(read, keep_good=on_error is OnError.COLLECT)
     faults = [_as_error(fault) for fault in outcome.faults]
     if outcome.rejected and on_error is OnError.REJECT:
         raise RequestValidationError(faults)
@@ -130,6 +134,14 @@ async def write_stations(
     if on_error is OnError.REJECT:
         return BulkResult(**counts)
     return BulkResult(**counts, rejected=outcome.rejected, errors=[field_problem(fault) for fault in faults])
+
+
+async def _read_in_time(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(UPLOAD_WITHIN_S):
+            return await _read(request)
+    except TimeoutError:
+        raise HTTPException(408, f"The body did not arrive within {UPLOAD_WITHIN_S} s.") from None
 
 
 def _media_type(request: Request) -> str:

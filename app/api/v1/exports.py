@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from app.api.deps import JobsDep
 from app.api.errors import documented
+from app.api.parameters import given_once
 from app.errors import DatabaseUnavailableError
 from app.exports import KEPT_FOR, MEDIA_TYPES, ExportFormat, ExportRequest, export_folder, export_large_dataset
 from app.utils.background_tasks import Job, JobQueue, JobStatus, QueueUnavailableError
@@ -87,6 +88,7 @@ class ExportStatus(BaseModel):
     "/data",
     summary="Export stations",
     status_code=HTTPStatus.ACCEPTED,
+    dependencies=[given_once()],
     responses=documented(422, 503) | {429: {**documented(429)[429], "headers": _RETRY_AFTER}},
 )
 async def export_data(
@@ -96,11 +98,6 @@ async def export_data(
     once more gives the same job."""
     key = f"export:{orjson.dumps(query.arguments, option=orjson.OPT_SORT_KEYS).decode()}"
     with _answering():
-        active = [job for job in await jobs.active_jobs() if job.name == _NAME]
-        if len(active) >= MOST_ACTIVE and all(job.unique_key != key for job in active):
-            raise HTTPException(
-                429, f"{MOST_ACTIVE} exports are in work; try again later.", {"Retry-After": str(RETRY_AFTER_S)}
-            )
         job_id = await jobs.submit(
             export_large_dataset,
             name=_NAME,
@@ -109,8 +106,19 @@ async def export_data(
             retries=2,
             timeout_s=TIME_LIMIT_S,
         )
+        await _refuse_if_too_many(jobs, job_id)
     response.headers["Location"] = str(request.app.url_path_for("export_status", job_id=job_id))
     return Queued(job_id=job_id, status="queued")
+
+
+async def _refuse_if_too_many(jobs: JobQueue, job_id: str) -> None:
+    """Looked at after it was stored: of many requests at the same time, in whatever process, the first ones stay."""
+    active = [job.id for job in await jobs.active_jobs() if job.name == _NAME]
+    if job_id in active[MOST_ACTIVE:]:
+        await jobs.cancel(job_id)
+        raise HTTPException(
+            429, f"{MOST_ACTIVE} exports are in work; try again later.", {"Retry-After": str(RETRY_AFTER_S)}
+        )
 
 
 @router.get("/status/{job_id}", summary="How far an export is", responses=documented(404, 422, 503))

@@ -1,15 +1,14 @@
 """Searching stations and reading one."""
 
-from collections import Counter
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 
 from app.api.conditional import ETAG, NOT_MODIFIED, unless_known
 from app.api.deps import DatabaseDep, FollowerDep
 from app.api.errors import documented
+from app.api.parameters import given_once
 from app.api.v1.details import detail_of_version, read_detail
 from app.api.v1.schemas import StationDetail, StationNearby
 from app.stations.catalogue import Catalogue
@@ -21,6 +20,7 @@ router = APIRouter(prefix="/api/v1/stations", tags=["stations"])
 @router.get(
     "",
     summary="List charging stations",
+    dependencies=[given_once()],
     response_model=None,
     responses={
         200: {
@@ -44,24 +44,11 @@ async def list_stations(query: Annotated[StationQuery, Query()], request: Reques
     Without a position: all stations that match, by id. Filters combine; connector, power and status must hold
     together on one EVSE.
     """
-    _refuse_repeated(request)
     answer = follower.replica.search(query)
     headers = {} if answer.total is None else {"X-Total-Count": str(answer.total)}
     if answer.more:
         headers["Link"] = _next_page(request, query)
     return unless_known(request, b"[" + b",".join(answer.items) + b"]", headers)
-
-
-def _refuse_repeated(request: Request) -> None:
-    """All but `connector` have one value; of two, one would be dropped without a word."""
-    times = Counter(name for name, _ in request.query_params.multi_items() if name != "connector")
-    errors = [
-        {"type": "repeated", "loc": ("query", name), "msg": "This parameter may be given only once", "input": None}
-        for name, count in times.items()
-        if count > 1
-    ]
-    if errors:
-        raise RequestValidationError(errors)
 
 
 def _next_page(request: Request, query: StationQuery) -> str:
