@@ -107,7 +107,7 @@ class Store:
             for event in self._dbos.background_thread_stop_events:
                 event.set()
         for thread in threading.enumerate():
-            if thread.name.startswith("queue-worker-"):
+            if thread.name.startswith("queue-worker-") and thread.ident:  # one that is just starting cannot be joined
                 thread.join(_END_OF_THREAD_S)
 
     def destroy(self) -> None:

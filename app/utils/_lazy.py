@@ -79,7 +79,10 @@ class LazyLoader(Generic[T]):
 
     def _load_in_thread(self) -> T | Awaitable[T]:
         self._loading_threads.add(get_ident())
-        return self._factory()
+        try:
+            return self._factory()
+        finally:
+            self._loading_threads.discard(get_ident())  # it serves others now
 
     async def _load_in_loop(self, load: Future[T]) -> None:
         try:
