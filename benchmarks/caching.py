@@ -6,8 +6,6 @@ A Redis hit is measured in turn with a bare redis-py GET of the same value, so t
 import asyncio
 import os
 import signal
-import socketserver
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -154,24 +152,10 @@ def _absent() -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def _talking(answer: bytes, delay_s: float) -> Callable[[], Any]:
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            while self.request.recv(65_536):
-                time.sleep(delay_s)
-                self.request.sendall(answer)
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """The client hangs up."""
-
     @contextmanager
     def running() -> Iterator[tuple[str, Callable[[], None]]]:
-        with Server(("127.0.0.1", 0), Handler) as server:
-            threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-            yield f"redis://127.0.0.1:{server.server_address[1]}/0", lambda: None
-            server.shutdown()
+        with services.same_answer(answer, delay_s) as port:
+            yield f"redis://127.0.0.1:{port}/0", lambda: None
 
     return running
 

@@ -3,8 +3,10 @@
 import os
 import shutil
 import socket
+import socketserver
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,3 +93,27 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float =
         else:
             return
     raise RuntimeError(f"no server at port {port} (exit status {process.poll()})")
+
+
+@contextmanager
+def same_answer(answer: bytes, delay_s: float = 0) -> Iterator[int]:
+    """The port of a server that has the same answer to everything."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while self.request.recv(65_536):
+                time.sleep(delay_s)
+                self.request.sendall(answer)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """The client hangs up."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield int(server.server_address[1])
+        server.shutdown()
+        thread.join()

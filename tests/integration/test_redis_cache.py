@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import signal
-import socketserver
 import subprocess
 import sys
 import threading
@@ -488,26 +487,10 @@ def _absent() -> Faulty:
 def _talking(answer: bytes, delay_s: float = 0) -> Callable[[], Any]:
     """A server that has the same answer to everything."""
 
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            while self.request.recv(65_536):
-                time.sleep(delay_s)
-                self.request.sendall(answer)
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """The client hangs up."""
-
     @contextmanager
     def running() -> Faulty:
-        with Server(("127.0.0.1", 0), Handler) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-            thread.start()
-            yield f"redis://127.0.0.1:{server.server_address[1]}/0", lambda: None
-            server.shutdown()
-            thread.join()
+        with services.same_answer(answer, delay_s) as port:
+            yield f"redis://127.0.0.1:{port}/0", lambda: None
 
     return running
 
