@@ -29,6 +29,14 @@ from app.stations.tables import Source as SourceRow
 from tests.make import FACTS
 
 
+def _number(text: str) -> Any:
+    """As adapters do; text that is no number is for `StationCreate` to refuse."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _convert(line: str, notes: list[str]) -> StationCreate:
     """`id,title,longitude,latitude`; a title of `skip`, `gone`, `bad` or `odd` does what it says."""
     external_id, title, longitude, latitude = line.split(",")
@@ -39,7 +47,12 @@ def _convert(line: str, notes: list[str]) -> StationCreate:
     if title == "odd":
         notes.append("title odd")
     return StationCreate(
-        source="test", external_id=external_id, title=title, longitude=longitude, latitude=latitude, country="DE"
+        source="test",
+        external_id=external_id,
+        title=title,
+        longitude=_number(longitude),
+        latitude=_number(latitude),
+        country="DE",
     )
 
 

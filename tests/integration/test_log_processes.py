@@ -27,7 +27,8 @@ def _python(
     code: str, folder: Path, *arguments: object, stdin: int | None = None, stderr: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *map(str, arguments)]
-    environment = os.environ | {"LOG_DIR": str(folder), "PYTHONPATH": str(ROOT)}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}  # it takes SIGTERM
+    environment = ours | {"LOG_DIR": str(folder), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         command, cwd=folder.parent, env=environment, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr
     )
