@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 
+from app.cli._workers import Workers
 from app.db.migrate import require_current
 from app.errors import DatabaseUnavailableError
 from app.settings import Settings
@@ -31,7 +32,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 8000,
     workers: Annotated[int, typer.Option(help="Processes that answer requests.", min=1, max=256)] = 1,
 ) -> None:
-    """Answer requests over HTTP until interrupted."""
+    """Answer requests over HTTP until interrupted. A start that fails ends with a status that is not 0."""
     settings = Settings.load()
     try:
         require_current(settings.database)
@@ -46,13 +47,11 @@ def serve(
         f"  health         {at}/api/v1/health"
     )
     with _shared_metrics(workers):
-        uvicorn.run(
-            "app.main:app",
-            host=host,
-            port=port,
-            workers=workers,
-            **OPTIONS,
-        )
+        if workers == 1:
+            uvicorn.run("app.main:app", host=host, port=port, **OPTIONS)
+        else:
+            config = uvicorn.Config("app.main:app", host=host, port=port, workers=workers, **OPTIONS)
+            Workers(config, [config.bind_socket()]).run()
 
 
 @contextmanager

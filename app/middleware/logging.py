@@ -8,7 +8,6 @@ import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cached_property
 from http import HTTPStatus
 from random import getrandbits
 from time import perf_counter
@@ -16,13 +15,15 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.middleware._route_template import route_template
+from app.middleware._route_template import UNMATCHED, route_template
 from app.utils import metrics
 from app.utils.advanced_logging import LoggingSettings, log_context, log_later
 
 HEADER = "X-Request-ID"
 
 _HEADER = HEADER.lower().encode()
+_TIME_HEADER = b"x-process-time"
+_OURS = frozenset((_HEADER, _TIME_HEADER))
 _FIT = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"))
 _CLIENT_GONE = 499
@@ -47,6 +48,8 @@ class _Exchange:
         self.state: dict[str, Any] = scope.setdefault("state", {})
         self.request_id: str = _given_id(scope) or f"{getrandbits(128):032x}"
         self.path: str = scope["path"]
+        self.route = UNMATCHED
+        """Known when it has ended, as then the router is done."""
         self.status: int | None = None
         self.head: Message = {}
         self.request_bytes = self.response_bytes = 0
@@ -57,9 +60,11 @@ class _Exchange:
 
     def join(self, observer: "_Observer") -> None:
         """A second of the same kind, as of a mounted application, has nothing to add."""
-        if not any(type(each) is type(observer) for each in self._observers):
-            self._observers.append(observer)
-            observer.begin(self)
+        for each in self._observers:
+            if type(each) is type(observer):
+                return
+        self._observers.append(observer)
+        observer.begin(self)
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -85,11 +90,12 @@ class _Exchange:
             self.end()
 
     def _begin_answer(self, message: Message) -> Message:
-        """A new message: who sent it may use its own again."""
+        """A new message: who sent it may use its own again. Of a header that is ours, ours is the only one."""
         self.status = message["status"]
         self.head_s = perf_counter() - self.started
-        added = [each.header(self) for each in self._observers]
-        self.head = {**message, "headers": [*message.get("headers", ()), *added]}
+        headers = [header for header in message.get("headers", ()) if header[0].lower() not in _OURS]
+        headers += [each.header(self) for each in self._observers]
+        self.head = {**message, "headers": headers}
         return self.head
 
     def fail(self) -> None:
@@ -103,15 +109,11 @@ class _Exchange:
             return
         self._ended = True
         self.duration_s = perf_counter() - self.started
+        self.route = route_template(self.scope)
         if self.status is None:
             self.status = _CLIENT_GONE if self.disconnected else 500
         for observer in self._observers:
             observer.end(self)
-
-    @cached_property
-    def route(self) -> str:
-        """Known once the router is done."""
-        return route_template(self.scope)
 
     def is_slow(self, threshold_s: float) -> bool:
         """Of a stream of events, which lasts as long as someone listens, only the wait for its head counts."""
@@ -221,7 +223,7 @@ class PerformanceMiddleware(_Observer):
         metrics.requests_in_progress.inc()
 
     def header(self, exchange: _Exchange) -> tuple[bytes, bytes]:
-        return b"x-process-time", b"%.6f" % exchange.head_s
+        return _TIME_HEADER, b"%.6f" % exchange.head_s
 
     def end(self, exchange: _Exchange) -> None:
         metrics.requests_in_progress.dec()

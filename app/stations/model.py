@@ -175,6 +175,8 @@ class EvseState:
     expires_at: datetime | None
     """When the state will read UNKNOWN unless it is observed again; `None`: never."""
     connectors: list[ConnectorDocument]
+    stated_status: str | None = None
+    """The lasting state that the record itself gives, whatever has been observed since."""
 
 
 @dataclass(frozen=True, slots=True)

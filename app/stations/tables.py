@@ -4,8 +4,21 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, event
+from sqlalchemy import (
+    BigInteger,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    event,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, Mapper, mapped_column, validates
+from sqlalchemy.orm.attributes import instance_dict
 
 from app.db.base import Base, BigId, Document, UtcDateTime
 from app.stations.model import CONTENT, EvseDocument, derive, evse_documents
@@ -15,11 +28,18 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+_VANISHED = text("deleted_at IS NOT NULL")
+
+
 class Station(Base):
     """A charging station. See `StationCreate` for the columns that come from outside."""
 
     __tablename__ = "stations"
-    __table_args__ = (UniqueConstraint("source", "external_id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        UniqueConstraint("source", "external_id"),
+        Index(None, "deleted_at", postgresql_where=_VANISHED, sqlite_where=_VANISHED),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     source: Mapped[str] = mapped_column(String(200), default="local")
@@ -45,12 +65,39 @@ class Station(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When the station vanished from its source; it is then in no answer."""
 
+    def __init__(self, **values: Any) -> None:
+        """As SQLAlchemy's own, but without an event for each attribute: they take as long as to write the row.
+
+        Raises TypeError for what is no column, and pydantic's ValidationError for `evses` that are not sound."""
+        if unknown := values.keys() - _COLUMNS:
+            raise TypeError(f"a Station has no {', '.join(sorted(unknown))}")
+        if "evses" in values:
+            values["evses"] = evse_documents(values["evses"])
+        instance_dict(self).update(values)
+
     @validates("evses")
     def _as_documents(self, _: str, evses: Any) -> list[EvseDocument]:
         return evse_documents(evses)
 
 
+_COLUMNS = frozenset(Station.__table__.columns.keys())
+_NO_CONTENT = dict.fromkeys(CONTENT)
+
+
 @event.listens_for(Station, "before_insert")
+def _complete(_mapper: Mapper[Station], _connection: object, station: Station) -> None:
+    """What `_derive` does, for a station that is new, so that nobody asks what its attributes were before."""
+    values = instance_dict(station)
+    if values.get("evses") is None:
+        values["evses"] = []
+    derived = derive(_NO_CONTENT | values)
+    if derived["content_hash"] == values.get("content_hash"):
+        return
+    values |= derived
+    values["last_updated"] = now = _now()
+    values["created_at"] = values.get("created_at") or now
+
+
 @event.listens_for(Station, "before_update")
 def _derive(_mapper: Mapper[Station], _connection: object, station: Station) -> None:
     """Keep the derived columns true to the content; `last_updated` moves only when the content does."""
@@ -127,3 +174,9 @@ class ImportRun(Base):
     error: Mapped[str | None] = mapped_column(Text)
     """Why the run ended early; `None`: it has not."""
     report: Mapped[dict[str, Any] | None] = mapped_column(Document)
+    input_unchanged: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """The input was that of the import before, so it was not read; the report counts nothing."""
+    input_version: Mapped[dict[str, Any] | None] = mapped_column(Document)
+    """What tells the input from its other versions, where it has any (`app.sources.downloads.Version`)."""
+    not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Until when the input's host is to be left alone."""

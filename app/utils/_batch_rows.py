@@ -10,11 +10,13 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Column, Dialect, Table, UniqueConstraint, inspect, select, tuple_
 from sqlalchemy.orm import InstanceState, Mapper, Session
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.attributes import instance_dict, instance_state, set_committed_value
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
 """By attribute."""
+Fire = Callable[[Any], None]
+"""Runs the listeners of a mapper event on an instance."""
 _LOADED_AT_ONCE = 500
 """Rows for one SELECT: each column of a key is a parameter, and SQLite allows 32,766 of them."""
 
@@ -117,15 +119,14 @@ class RowMaker(Generic[T]):
     def _state(self, given: T) -> InstanceState[T]:
         if not isinstance(given, self._model):
             raise TypeError(f"neither a {self._model.__name__} nor a mapping: {type(given).__name__}")
-        state: InstanceState[T] = inspect(given)
-        return state
+        return instance_state(given)
 
     def load(self, session: Session, rows: Sequence[Row], *, for_event: str) -> None:
         """Find the stored instances of rows that are not, so that validators and events see them whole."""
         listeners = getattr(self._mapper.dispatch, for_event)
         wanted = {}
         for row in rows:
-            if not isinstance(row.given, Mapping) and not inspect(row.given).transient:
+            if not isinstance(row.given, Mapping) and not instance_state(row.given).transient:
                 row.instance = row.given
             elif not self._ready_made and (listeners or for_event == "before_update"):
                 wanted[row.key] = row
@@ -136,14 +137,17 @@ class RowMaker(Generic[T]):
                 for instance in session.scalars(select(self._model).where(tuple_(*columns).in_(some))):
                     wanted[tuple(getattr(instance, name) for name in self.key)].instance = instance
 
-    def insert(self, session: Session, row: Row) -> None:
+    def insert(self, fire: Fire | None, row: Row) -> None:
         """Make an INSERT's values. Raises whatever an event, a validator or a type raises."""
         if not isinstance(row.given, Mapping):
             row.instance = row.given
         elif not self._ready_made:
             row.instance = self._model(**row.given)
-        self._fire("before_insert", session, row.instance)
-        given = row.given if row.instance is None else row.instance.__dict__
+        given = row.given
+        if row.instance is not None:
+            if fire:
+                fire(row.instance)
+            given = instance_dict(row.instance)
         values = [*map(given.get, self._plain)]
         for position, convert in self._plain_converters:
             values[position] = convert(values[position])
@@ -159,14 +163,15 @@ class RowMaker(Generic[T]):
         row.names, row.values, row.learns = names, tuple(values), learns
         row.key = tuple(learns.get(name, given.get(name)) for name in self.key)
 
-    def update(self, session: Session, row: Row) -> None:
+    def update(self, fire: Fire | None, row: Row) -> None:
         """Make an UPDATE's values, the key among them; where nothing has changed, there are none."""
         given = {name: value for name, value in _values(row.given).items() if name in self._columns}
         if row.instance is not None:
             if row.instance is not row.given:
                 for name in given.keys() - set(self.key):
                     setattr(row.instance, name, given[name])
-            self._fire("before_update", session, row.instance)
+            if fire:
+                fire(row.instance)
             given = _changes(row.instance, self._columns.keys())
         changes = {name: value for name, value in given.items() if name not in self.key}
         if changes:
@@ -176,8 +181,9 @@ class RowMaker(Generic[T]):
             row.learns = changes
             self._set_values(row, dict(zip(self.key, row.key, strict=True)) | changes)
 
-    def delete(self, session: Session, row: Row) -> None:
-        self._fire("before_delete", session, row.instance)
+    def delete(self, fire: Fire | None, row: Row) -> None:
+        if fire and row.instance is not None:
+            fire(row.instance)
         self._set_values(row, dict(zip(self.key, row.key, strict=True)))
 
     def _set_values(self, row: Row, values: Values) -> None:
@@ -186,10 +192,13 @@ class RowMaker(Generic[T]):
         given = ((field.convert, values[field.attribute]) for field in fields)
         row.values = tuple(value if convert is None else convert(value) for convert, value in given)
 
-    def _fire(self, event: str, session: Session, instance: T | None) -> None:
+    def listeners(self, session: Session, event: str) -> Fire | None:
+        """None where nobody listens, or the rows are ready-made."""
         listeners = getattr(self._mapper.dispatch, event)
-        if listeners and instance is not None and not self._ready_made:
-            listeners(self._mapper, session.connection(), inspect(instance))
+        if not listeners or self._ready_made:
+            return None
+        mapper, connection = self._mapper, session.connection()
+        return lambda instance: listeners(mapper, connection, instance_state(instance))
 
     def stored(self, session: Session, row: Row, *, deleted: bool) -> None:
         """Let the instance know, and its session that there is nothing left to write."""

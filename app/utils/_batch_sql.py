@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
+from time import perf_counter
 from typing import Any
 
 import psycopg
@@ -34,6 +35,8 @@ from sqlalchemy import table as table_clause
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.utils import metrics
 
 _STAGED = "_staged_rows"
 _SQLITE_PARAMETERS = 30_000
@@ -245,7 +248,8 @@ async def _staged(connection: AsyncConnection, rows: Rows) -> AsyncIterator[Any]
 
 
 async def _copy(connection: AsyncConnection, rows: Rows, target: str) -> None:
-    """Raises SQLAlchemy's errors, although the rows do not go through it."""
+    """Raises SQLAlchemy's errors and is measured as its statements are, although the rows do not go through it."""
+    start = perf_counter()
     statement = f"COPY {target} ({_column_list(connection, rows.table, rows.names)}) FROM STDIN"
     driver: Any = (await connection.get_raw_connection()).driver_connection
     try:
@@ -253,7 +257,9 @@ async def _copy(connection: AsyncConnection, rows: Rows, target: str) -> None:
             for row in rows.values:
                 await copy.write_row(row)
     except psycopg.Error as error:
+        metrics.db_errors.inc()
         raise DBAPIError.instance(statement, None, error, psycopg.Error, dialect=connection.dialect) from error
+    metrics.db_query_duration_seconds.labels("copy").observe(perf_counter() - start)
 
 
 def _name(connection: AsyncConnection, table: Table) -> str:

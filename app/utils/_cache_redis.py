@@ -28,6 +28,7 @@ from app.utils._cache_breaker import Breaker
 from app.utils._cache_limits import TICK_S, Limits
 from app.utils._cache_memory import Drops
 from app.utils._cache_thread import LoopThread
+from app.utils._cache_untold import Untold
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class Link:
         self._me = secrets.token_hex(8)
         self._clients: dict[asyncio.AbstractEventLoop, _Client] = {}
         self._breaker = Breaker()
-        self._untold: dict[str, object] = {}
+        self._untold = Untold()
         self._in_touch = False
         self._thread = LoopThread("cache", self._watch)
 
@@ -145,7 +146,7 @@ class Link:
             self._thread.start()
         finally:  # also when cancelled
             if not told:
-                self._untold.update(dict.fromkeys(tags, object()))
+                self._untold.add(tags)
         return told
 
     def ttl_in_memory(self, ttl_s: float) -> float:
@@ -156,20 +157,31 @@ class Link:
     async def _tell(self, redis: Redis, tags: Sequence[str]) -> None:
         for first in range(0, len(tags), _TAGS_AT_ONCE):
             some = tags[first : first + _TAGS_AT_ONCE]
-            async with redis.pipeline(
-                transaction=False
-            ) as pipeline:  # in order; a full Redis takes these, but no transaction
+            # In order; a full Redis takes these, but no transaction.
+            async with redis.pipeline(transaction=False) as pipeline:
                 pipeline.delete(*map(_token_name, some))
-                pipeline.publish(_CHANNEL, json.dumps({"from": self._me, "tags": some}))
+                pipeline.publish(_CHANNEL, self._news(some))
                 await pipeline.execute()
 
+    async def _tell_of_all(self, redis: Redis) -> None:
+        """Drop all that has a tag. A token that is drawn while the others are looked for is younger than the drop."""
+        async for name in redis.scan_iter(_token_name("*"), count=_TAGS_AT_ONCE):
+            await redis.delete(name)
+        await redis.publish(_CHANNEL, self._news(None))
+
+    def _news(self, tags: Sequence[str] | None) -> str:
+        """None: all of them."""
+        return json.dumps({"from": self._me, "tags": tags})
+
     async def _tell_late(self) -> None:
-        late = dict(self._untold)
+        late = self._untold.now()
         async with asyncio.timeout(_TELL_S):
-            await self._tell(await self._client(), list(late))
-        for tag, drop in late.items():
-            if self._untold.get(tag) is drop:  # else dropped once more meanwhile
-                del self._untold[tag]
+            redis = await self._client()
+            if None in late:
+                await self._tell_of_all(redis)
+            else:
+                await self._tell(redis, [tag for tag in late if tag is not None])
+        self._untold.told(late)
 
     # What goes on in the background.
 
@@ -234,7 +246,11 @@ class Link:
             self._in_touch = True
         elif message["type"] == "message":
             news = json.loads(message["data"])
-            if news["from"] != self._me:
+            if news["from"] == self._me:
+                return
+            if news["tags"] is None:
+                self._drops.drop_all()
+            else:
                 self._drops.drop(news["tags"])
 
     # Connections.

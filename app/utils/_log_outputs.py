@@ -54,8 +54,8 @@ class Outputs:
         lines = [(level, text) for (level, _), text in zip(lines, masked, strict=True)]
         self._write_files(lines)
         self._write_console(lines)
-        for level, count in Counter(level_name(level) for level, _ in lines).items():
-            metrics.log_lines.labels(level).inc(count)
+        for level, count in Counter(level for level, _ in lines).items():
+            metrics.log_lines.labels(level_name(level)).inc(count)
 
     def close(self) -> None:
         for _, file in self._files:

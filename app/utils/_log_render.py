@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from pathlib import PurePath
 from traceback import format_exception
 from typing import Any
@@ -12,7 +13,8 @@ import orjson
 
 from app.utils._log_context import current_fields
 
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
+_EMPTY_RECORD = logging.makeLogRecord({}).__dict__
+_OTHERS = frozenset(_EMPTY_RECORD) | {"message", "asctime", "taskName", "color_message"}
 """What is on a record without any `extra`, what others' formatters add, and uvicorn's copy for terminals."""
 _OURS = frozenset({"ts", "level", "logger", "msg", "exception", "stack"})
 _LEVELS = {number: logging.getLevelName(number) for number in range(10, 60, 10)}
@@ -30,7 +32,8 @@ def level_name(number: int) -> str:
 def as_json(record: logging.LogRecord) -> bytes:
     """One JSON object without line breaks. Everything is rendered now, so what the caller changes later is not
     seen. Never raises because of a value: what JSON cannot say is said as text."""
-    fields = {**current_fields(), **{k: v for k, v in record.__dict__.items() if k not in _STANDARD}}
+    after_standard = islice(record.__dict__.items(), len(_EMPTY_RECORD), None)  # set first, by its constructor
+    fields = {**current_fields(), **{name: value for name, value in after_standard if name not in _OTHERS}}
     line = _line(record.created, record.levelno, record.name, _message(record), fields)
     if record.exc_text or record.exc_info:
         line["exception"] = _exception(record)

@@ -235,8 +235,10 @@ class BatchOperations(Generic[T]):
                 await (self._store_good if self._collects else self._store)(connection, operation, alike)
 
     def _prepare(self, session: Session, operation: Operation, rows: list[Row]) -> list[Row]:
+        event = f"before_{'insert' if operation in {'add', 'upsert'} else operation}"
         if operation in {"update", "delete"}:
-            self._maker.load(session, rows, for_event=f"before_{operation}")
+            self._maker.load(session, rows, for_event=event)
+        fire = self._maker.listeners(session, event)
         complete = {
             "add": self._maker.insert,
             "upsert": self._maker.insert,
@@ -246,7 +248,7 @@ class BatchOperations(Generic[T]):
         prepared = []
         for row in rows:
             try:
-                complete(session, row)
+                complete(fire, row)
             except Exception as error:
                 if not self._collects or not _is_of_a_row(error):
                     raise

@@ -1,42 +1,24 @@
 """A real Prometheus with the rules of monitoring/ reads the running service and answers every query of a panel."""
 
-import json
+import html
 import re
 import shutil
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
 import pytest
 import yaml
 
-from tests.acceptance.conftest import serving, voltway
-from tests.acceptance.prometheus import Prometheus, comes_true, prometheus
-from tests.conftest import DATA, ROOT
-
-MONITORING = ROOT / "monitoring"
-STATIONS = "/api/v1/stations"
-STATION = {"source": "example", "external_id": "1", "title": "Market square", "latitude": 53.57, "longitude": 10.02}
-GRAFANA = {"$__rate_interval": "1m", "$__range": "5m", "$instance": ".*"}
-"""What Grafana puts in: four scrape intervals of 15 s, which the data source names; the time shown; all instances."""
+from tests.acceptance.prometheus import Prometheus, comes_true
+from tests.acceptance.watched import MONITORING, panel_queries, watched_service
+from tests.conftest import ROOT
+from tools import dashboard_queries
 
 
 def _panel_queries() -> Iterator[Any]:
-    for file in sorted((MONITORING / "grafana" / "dashboards").glob("*.json")):
-        for panel in json.loads(file.read_text(encoding="utf-8"))["panels"]:
-            for target in panel.get("targets", []):
-                name = f"{file.stem}: {panel['title']}: {target['refId']}"
-                yield pytest.param(_as_grafana_asks(target["expr"]), id=name)
-
-
-def _as_grafana_asks(expression: str) -> str:
-    for variable, value in GRAFANA.items():
-        expression = expression.replace(variable, value)
-    return expression
+    for query in panel_queries():
+        yield pytest.param(query.expression, id=f"{query.board}: {query.panel}: {query.ref}")
 
 
 def _rules(kind: str) -> Iterator[Any]:
@@ -53,68 +35,13 @@ def _runbook_queries() -> list[str]:
     return [line for block in blocks for line in block.splitlines()]
 
 
-def _load(http: httpx.Client, key: str) -> None:
-    """What clients do, with their mistakes."""
-    found = http.get(STATIONS, params={"latitude": 48.86, "longitude": 2.35, "limit": 5}).raise_for_status().json()
-    http.get(f"{STATIONS}/{found[0]['id']}").raise_for_status()
-    assert http.get(f"{STATIONS}/0").status_code in {404, 422}
-    assert http.get(STATIONS, params={"latitude": 95}).status_code == 422
-    assert http.get("/no-such-page").status_code == 404
-    http.get("/api/v1/health").raise_for_status()
-    http.post(f"{STATIONS}/bulk", json=[STATION], headers={"X-API-Key": key}).raise_for_status()
-
-
-@contextmanager
-def _under_load(address: str, key: str) -> Iterator[None]:
-    """Until the end, several rounds a second."""
-    over = threading.Event()
-
-    def keep_asking() -> None:
-        with httpx.Client(base_url=address, timeout=30) as http:
-            while not over.is_set():
-                _load(http, key)
-                over.wait(0.2)
-
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(keep_asking)
-        try:
-            yield
-        finally:
-            over.set()
-        asking.result()
-
-
-def _configuration(address: str, folder: Path) -> Path:
-    """Copy of monitoring/ for a service elsewhere and a test that does not wait for minutes."""
-    shutil.copytree(MONITORING / "rules", folder / "rules")
-    text = (MONITORING / "prometheus.yml").read_text(encoding="utf-8")
-    file = folder / "prometheus.yml"
-    file.write_text(text.replace("localhost:8000", address.removeprefix("http://")).replace(": 15s", ": 1s"))
-    return file
-
-
-def _done(folder: Path, *arguments: str) -> str:
-    """What a command of VoltWay prints last."""
-    done = voltway(folder, *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-1]
-
-
 @pytest.fixture(scope="module")
 def watched(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Prometheus, beside a service under load that it has read a few times."""
     folder = tmp_path_factory.mktemp("monitoring")
     shutil.copy(migrated_sqlite_file, folder / "voltway.db")
-    _done(folder, "import", "irve", str(DATA / "irve" / "stations.csv"))
-    key = _done(folder, "keys", "create", "load", "--scope", "stations:write")
-    with (
-        serving(folder) as address,
-        _under_load(address, key),
-        prometheus(_configuration(address, folder), folder) as server,
-    ):
-        comes_true(lambda: server.answers('count_over_time(up{job="voltway"}[1m]) >= 3'))
-        queries = [query.values[0] for query in (*_panel_queries(), *_rules("record"))]
-        comes_true(lambda: all(map(server.answers, queries)))
+    with watched_service(folder) as server:
+        recorded = [rule.values[0] for rule in _rules("record")]
+        comes_true(lambda: all(map(server.answers, recorded)))
         yield server
 
 
@@ -156,3 +83,17 @@ def test_all_rules_were_evaluated_and_nothing_fires_in_a_sound_service(watched: 
 
     assert comes_true(lambda: all(rule["health"] == "ok" for rule in rules())), rules()
     assert [rule["name"] for rule in rules() if rule.get("state") == "firing"] == []
+
+
+def test_picture_of_the_answers_shows_every_panel_and_its_last_value(watched: Prometheus) -> None:
+    picture = html.unescape(dashboard_queries.draw(watched, seconds=5)).replace("\xa0", " ")
+    for query in panel_queries():
+        assert query.panel in picture
+    assert "│none│" not in picture.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("course", "bars"), [([], ""), ([3, 3], "▁▁"), ([0, 7, 3.5], "▁█▅")], ids=["empty", "flat", "rising and falling"]
+)
+def test_course_is_drawn_from_its_least_to_its_greatest_number(course: list[float], bars: str) -> None:
+    assert dashboard_queries.sparkline(course) == bars

@@ -4,10 +4,12 @@ import asyncio
 import re
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Column, Integer, MetaData, Table, text
 from sqlalchemy.exc import DBAPIError
 
 from app.db import Database
+from app.utils._batch_sql import insert_rows
+from app.utils.batch_ops import Rows
 from app.utils.metrics import get_metrics
 
 
@@ -28,6 +30,22 @@ async def test_statements_are_timed_by_their_kind(database: Database, statement:
         before = value(counter)
         await session.execute(text(statement))
         assert value(counter) - before == 1
+
+
+async def test_rows_that_are_copied_are_timed_too(postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    counter = 'db_query_duration_seconds_count{operation="copy"}'
+    before, failed = value(counter), value("db_errors_total")
+    async with database.open_session() as session:
+        connection = await session.connection()
+        await connection.execute(text("CREATE TEMPORARY TABLE plugs (id integer PRIMARY KEY)"))
+        plugs = Table("plugs", MetaData(), Column("id", Integer, primary_key=True))
+        await insert_rows(connection, Rows(plugs, ("id",), [(1,), (2,)]))
+        assert value(counter) - before == 1
+        with pytest.raises(DBAPIError):
+            await insert_rows(connection, Rows(plugs, ("id",), [(2,)]))
+        assert value("db_errors_total") - failed == 1
+    await database.close()
 
 
 async def test_a_failed_statement_is_counted(database: Database) -> None:

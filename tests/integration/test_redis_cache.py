@@ -330,7 +330,12 @@ async def test_a_drop_is_heard_in_every_process(redis_url: str) -> None:
         await _eventually(lambda: {one.do("ask"), other.do("ask")} == {"newest"})
 
 
-async def test_a_drop_that_redis_could_not_be_told_is_told_later() -> None:
+@pytest.mark.parametrize(
+    "tags",
+    [["truth"], [f"another-{number}" for number in range(10_001)]],
+    ids=["one", "more than are remembered, so that all are dropped"],
+)
+async def test_a_drop_that_redis_could_not_be_told_is_told_later(tags: list[str]) -> None:
     with (
         _redis_server() as server,
         Redis.from_url(server.url) as redis,
@@ -342,7 +347,7 @@ async def test_a_drop_that_redis_could_not_be_told_is_told_later() -> None:
             process.do("truth", "new")
         await _eventually(lambda: _listeners(redis) == 2)
         server.process.send_signal(signal.SIGSTOP)
-        assert one.do("invalidate", "truth") is False
+        assert one.do("invalidate", *tags) is False
         assert one.do("ask") == "new"
         server.process.send_signal(signal.SIGCONT)
         await _eventually(lambda: other.do("ask") == "new")

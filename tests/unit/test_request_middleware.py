@@ -56,6 +56,10 @@ def _app(*order: Any, slow_s: float = 60) -> FastAPI:
         request.state.problem = "out-of-power"
         return Response(status_code=503)
 
+    @app.get("/own")
+    async def own() -> Response:
+        return Response(headers={"X-Request-ID": "its-own", "X-Process-Time": "1"})
+
     @app.get("/broken")
     async def broken() -> None:
         raise ZeroDivisionError
@@ -155,6 +159,13 @@ def test_an_unfit_id_is_replaced(given: str) -> None:
 @pytest.mark.parametrize("given", ["a", "A.b_c:d-9", "x" * 128])
 def test_a_fit_id_is_kept(given: str) -> None:
     assert _client(_app(*BOTH)).get("/nowhere", headers={"X-Request-ID": given}).headers["x-request-id"] == given
+
+
+@ORDERS
+def test_of_an_endpoints_own_id_and_the_requests_the_requests_is_told(order: Any) -> None:
+    answer = _client(_app(*order)).get("/own", headers={"X-Request-ID": "the-requests"})
+    assert answer.headers.get_list("x-request-id") == ["the-requests"]
+    assert len(answer.headers.get_list("x-process-time")) == 1
 
 
 @pytest.mark.parametrize("alone", BOTH, ids=["logging", "performance"])
