@@ -62,3 +62,7 @@ class MissingScopeError(VoltWayError):
 
 class KeyNameError(VoltWayError):
     """A key cannot have this name, or no key has it."""
+
+
+class JobRefusedError(VoltWayError):
+    """There is no such job or schedule, or it does not stand so that this can be done to it."""

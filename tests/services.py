@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +29,25 @@ def postgresql_programs() -> Path | None:
     return folders[-1] if folders else None
 
 
+@dataclass(frozen=True)
+class PostgresqlServer:
+    url: str
+    """Of the empty database `postgres`."""
+    stop: Callable[[], None]
+    """At once, as a crash does."""
+    start: Callable[[], None]
+
+
 @contextmanager
 def postgresql(programs: Path) -> Iterator[str]:
     """Yield the URL of a new server's empty database `postgres`."""
+    with restartable_postgresql(programs) as server:
+        yield server.url
+
+
+@contextmanager
+def restartable_postgresql(programs: Path) -> Iterator[PostgresqlServer]:
+    """A new server, running."""
     account = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
     folder = Path(tempfile.mkdtemp(prefix="voltway-postgresql-"))
     if account:  # PostgreSQL refuses to run as root
@@ -49,11 +65,17 @@ def postgresql(programs: Path) -> Iterator[str]:
     try:
         run("initdb", "-D", "data", "-U", "voltway", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
-        run("pg_ctl", "-D", "data", "-w", "-l", "server.log", "-o", options, "start")
+        server = PostgresqlServer(
+            f"postgresql://voltway@127.0.0.1:{port}/postgres",
+            stop=lambda: run("pg_ctl", "-D", "data", "-m", "immediate", "stop"),
+            start=lambda: run("pg_ctl", "-D", "data", "-w", "-l", "server.log", "-o", options, "start"),
+        )
+        server.start()
         try:
-            yield f"postgresql://voltway@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
+            if (folder / "data" / "postmaster.pid").exists():
+                server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

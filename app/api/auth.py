@@ -52,3 +52,4 @@ def _keys_given(request: Request) -> Iterator[str]:
 
 
 StationsWriteKey = Annotated[Key, Security(_admitted, scopes=[Scope.STATIONS_WRITE])]
+JobsReadKey = Annotated[Key, Security(_admitted, scopes=[Scope.JOBS_READ])]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -59,15 +60,19 @@ _LATITUDE = FieldProblem(
 )
 KINDS = (
     _kind("bad-request", 400, "Bad Request", "The request has two different keys: send one."),
-    _kind("malformed-json", 400, "The body is not JSON", "unexpected character: line 1 column 17 (char 16)"),
+    replace(
+        _kind("malformed-json", 400, "The body is not JSON", "unexpected character: line 1 column 17 (char 16)"),
+        needs_body=True,
+    ),
     _kind("unauthorized", 401, "Unauthorized", "This key is not valid."),
     _kind("forbidden", 403, "Forbidden", str(MissingScopeError("stations:write"))),
     _kind("not-found", 404, "Not Found", "There is no station 4711."),
     _kind("method-not-allowed", 405, "Method Not Allowed", "Method Not Allowed"),
     _kind("conflict", 409, "Conflict", "There is no file: the export is running."),
-    _kind("gone", 410, "Gone", "The file is no more: it is kept for 1 day. Export again."),
+    _kind("gone", 410, "Gone", "The file is no more: its time is over."),
     _kind("content-too-large", 413, "Content Too Large", "The body is larger than 20 MB: send it in parts."),
     _kind("unsupported-media-type", 415, "Unsupported Media Type", "Send application/json or application/x-ndjson."),
+    _kind("range-not-satisfiable", 416, "Range Not Satisfiable", "The file has 4711 bytes, and none of that range."),
     _kind(
         "invalid-request", 422, "The request is not valid",
         "latitude: Input should be less than or equal to 90", _LATITUDE,
@@ -76,6 +81,7 @@ KINDS = (
     _kind("client-closed-request", 499, "Client Closed Request", "The client went away before it had sent all."),
     _kind("internal-server-error", 500, "Internal Server Error", "Something went wrong on our side."),
     _kind("service-unavailable", 503, "Service Unavailable", "The catalogue is still being loaded."),
+    _kind("insufficient-storage", 507, "Insufficient Storage", "The server's disk has less than 1000 MB left."),
 )  # fmt: skip
 """All that have a name: `type` is `urn:voltway:problem:` and the first word, which also labels metrics."""
 _OF_STATUS = {kind.status: kind for kind in reversed(KINDS)}  # the first of those that share one

@@ -8,3 +8,5 @@ class Scope(StrEnum):
 
     STATIONS_WRITE = "stations:write"
     """Create and update stations."""
+    JOBS_READ = "jobs:read"
+    """See background jobs, with their errors."""

@@ -12,6 +12,9 @@ from sqlalchemy import Connection, Engine, text
 class Lease(Protocol):
     """One process's proof of life."""
 
+    grace_ticks: int
+    """How often in a row a lease must be seen free before its holder is dead."""
+
     def renew(self) -> None:
         """Take the lock, or take it again should it be lost."""
 
@@ -31,6 +34,8 @@ def lease_for(engine: Engine, holder: str) -> Lease:
 
 class FileLease:
     """A locked file in a folder beside the database: all processes are on one machine."""
+
+    grace_ticks = 0
 
     def __init__(self, folder: Path, holder: str) -> None:
         self._folder, self._path = folder, folder / holder
@@ -76,6 +81,8 @@ class FileLease:
 class AdvisoryLease:
     """A lock that PostgreSQL keeps for as long as one connection lasts. Needs a session of its own, so no pooler in
     transaction mode between."""
+
+    grace_ticks = 2
 
     _NOTICE_DEATH_WITHIN_10_S = (
         "SET tcp_keepalives_idle = 4; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3"

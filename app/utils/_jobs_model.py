@@ -17,7 +17,7 @@ class JobStatus(StrEnum):
     """Where a job stands. The last three are final."""
 
     PENDING = "pending"
-    """Stored, and waiting for a process with a free place."""
+    """Stored, and waiting for a process with a free place, or for its time."""
     RUNNING = "running"
     """Taken by a process. Should that die, another one takes the job over, still under this status."""
     COMPLETED = "completed"
@@ -42,12 +42,43 @@ class Job:
     """What the function last said about its progress."""
     attempts: int
     """How often the function was started: retries and takeovers count."""
+    priority: int
+    """-100 to 100; the highest of those that wait is started first."""
     unique_key: str | None
     """`None`: not unique, or over."""
     created_at: datetime
+    delayed_until: datetime | None
+    """Only while it waits for its time."""
     started_at: datetime | None
     """When the process that has it now took it."""
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A task of a `TaskScheduler`, as all processes know it."""
+
+    name: str
+    cadence: str
+    """`every 1 h`, or a cron expression (UTC)."""
+    is_paused: bool
+    next_at: datetime | None
+    """When its next slot begins; in the past: that slot is overdue. `None` while it is paused."""
+    kept_at: datetime
+    """When a process last looked after it; a running one does so at least every five minutes."""
+    last_job: Job | None
+    """The newest that is remembered."""
+
+
+MOST_PRIORITY = 100
+
+
+class JobStateError(Exception):
+    """The job is not in a state in which this can be done to it, or there is no such job."""
+
+
+class UnknownScheduleError(LookupError):
+    """No process has ever kept a schedule of this name."""
 
 
 class QueueUnavailableError(ConnectionError):

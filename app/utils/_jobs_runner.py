@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 from pydantic import JsonValue
 
-from app.utils._jobs_model import JobFunction, Run, current_run, storable
+from app.utils._jobs_model import JobFunction, QueueUnavailableError, Run, current_run, storable
 from app.utils._jobs_reference import UnknownFunctionError, as_json, function_named
 from app.utils.advanced_logging import log_context
 from app.utils.metrics import job_duration_seconds
@@ -83,7 +83,12 @@ class Runner:
     def _write_told(self, run: Run) -> None:
         told, run.told = run.told, None
         if told:
-            self._note(run.job_id, {"progress": told[0], "message": told[1]})
+            self._try_to_note(run, {"progress": told[0], "message": told[1]})
+
+    def _try_to_note(self, run: Run, about: dict[str, JsonValue]) -> None:
+        """A job is not to fail for want of a note."""
+        with suppress(QueueUnavailableError):
+            self._note(run.job_id, about)
 
     def close(self, within_s: float) -> None:
         """Begin no more jobs, and wait for those in work."""
@@ -110,7 +115,7 @@ class Runner:
                     told = {"error": str(error), "attempt": attempt + 1, "pause_s": pause_s}
                     logger.warning("job_attempt_failed", extra=told)
                 await asyncio.sleep(pause_s)
-                await asyncio.to_thread(self._note, run.job_id, {"retries": attempt + 1})
+                await asyncio.to_thread(self._try_to_note, run, {"retries": attempt + 1})
         raise AssertionError("unreachable")
 
 

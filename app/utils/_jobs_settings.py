@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 
 _Interval = Annotated[float, Field(ge=1, lt=7 * 86_400)]
-"""Shorter than jobs are remembered, so that no slot of a schedule runs twice."""
+"""Longer ones are more likely a slip."""
 
 
 class TaskSettings(BaseSettings):
@@ -18,6 +18,8 @@ class TaskSettings(BaseSettings):
 
     max_workers: Annotated[int, Field(ge=1)] = 5
     """Jobs that a process does at the same time."""
+    jobs_in_serve: bool = True
+    """Whether `voltway serve` does jobs and keeps the schedule, or leaves both to `voltway worker`."""
     task_interval_refresh: _Interval = 3_600.0
     """Seconds from one warming of the caches to the next."""
     task_interval_sync: _Interval = 1_800.0

@@ -4,33 +4,24 @@ Takes a quarter of a second to import, which only `JobQueue.start` does.
 """
 
 import logging
-import sqlite3
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
+from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus, error
 from pydantic import JsonValue
 
-from app.utils._jobs_model import Job, JobStatus, QueueUnavailableError, storable
-from app.utils._jobs_runner import Order, Runner
+from app.utils._jobs_database import engine_for, reachable, schema_of
+from app.utils._jobs_model import MOST_PRIORITY, Job, JobStateError, JobStatus, storable
+from app.utils._jobs_runner import Order
 
 NAME = "background-tasks"
 """Of the application and of its queue, in DBOS's tables."""
 VERSION = "1"
 """DBOS resumes a job only under the version it began with. Ours survive any release: they hold names and JSON."""
-MOST_TAKEOVERS = 10
-"""A job that was interrupted more often than this, and may be what kills the processes, is given up."""
-BUSY_POLL_S, IDLE_POLL_S = 0.1, 0.5
-"""How often every process looks for jobs, at 5 % and 2 % of a core. DBOS goes over to the former in some seconds."""
 _PAGE = 1_000
-_END_OF_THREAD_S = 10.0
 
 _STATUS = {
     "ENQUEUED": JobStatus.PENDING,
@@ -41,22 +32,6 @@ _STATUS = {
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": JobStatus.FAILED,
     "CANCELLED": JobStatus.CANCELLED,
 }
-_SQLITE_PRAGMAS = "journal_mode = WAL", "busy_timeout = 30000", "foreign_keys = ON"
-_POSTGRESQL: dict[str, Any] = {
-    "pool_size": 5,
-    "max_overflow": 5,
-    "pool_timeout": 10,
-    "pool_pre_ping": True,
-    "connect_args": {"connect_timeout": 5, "options": "-c idle_in_transaction_session_timeout=60000"},
-}
-
-_runner: Runner | None = None
-
-
-@DBOS.workflow(name="job", max_recovery_attempts=MOST_TAKEOVERS)
-async def _job(order: Order) -> JsonValue:
-    assert _runner is not None  # noqa: S101 - DBOS calls it only between `launch` and `destroy`
-    return await _runner.run(cast("str", DBOS.workflow_id), order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +42,18 @@ class Group:
     process: str | None
     count: int
     oldest: datetime
+    """Since when the first of them could have been started; later than now if all of them are delayed."""
 
 
 class Store:
-    """One process's access to the queue, from `launch` to `destroy`. All methods block; any thread may call them.
+    """Reads and writes the queue, without doing any job. All methods block; any thread may call them.
 
-    DBOS is one to a process, and so is this. Methods raise QueueUnavailableError while the database is away.
+    They raise QueueUnavailableError while the database is away.
     """
 
-    def __init__(self, url: sa.URL, process: str) -> None:
+    def __init__(self, url: sa.URL) -> None:
         _quieten()
-        self.process = process
-        self._dbos: DBOS | None = None
-        self.engine = _engine(url)
+        self.engine = engine_for(url)
         self._client = DBOSClient(
             system_database_engine=self.engine,
             serializer=DBOSPortableJSONSerializer(),
@@ -87,50 +61,30 @@ class Store:
             lazy=True,
             retry_connection_errors=False,
         )
-        schema = "dbos" if url.get_backend_name() == "postgresql" else None
-        columns = ("workflow_uuid", "status", "executor_id", "queue_name", "created_at")
-        self._jobs = sa.table("workflow_status", *(sa.column(name) for name in columns), schema=schema)
+        names = "workflow_uuid", "name", "status", "executor_id", "created_at", "delay_until_epoch_ms"
+        columns: list[sa.ColumnClause[Any]] = [*map(sa.column, names), sa.column("attributes", sa.JSON)]
+        self._jobs = sa.table("workflow_status", *columns, schema=schema_of(self.engine))
 
-    def launch(self, runner: Runner, max_workers: int) -> None:
-        """Make the tables, and begin to take jobs."""
-        global _runner  # noqa: PLW0603 - as DBOS itself, one to a process
+    def make_tables(self) -> None:
+        """Does nothing where they are."""
         with reachable():
-            self._client._sys_db.run_migrations()  # the queue must exist before DBOS looks which ones it has
-            self._client.register_queue(NAME, worker_concurrency=max_workers, polling_interval_sec=BUSY_POLL_S)
-        _runner = runner
-        self._dbos = DBOS(config=self._config())
-        DBOS.launch()
+            self._client._sys_db.run_migrations()  # the public way starts a process that does jobs
 
-    def stop_taking(self) -> None:
-        """Take no more jobs. `DBOS.destroy` alone ends the jobs' event loop while a job is just being taken."""
-        if self._dbos:
-            for event in self._dbos.background_thread_stop_events:
-                event.set()
-        for thread in threading.enumerate():
-            if thread.name.startswith("queue-worker-") and thread.ident:  # one that is just starting cannot be joined
-                thread.join(_END_OF_THREAD_S)
-
-    def destroy(self) -> None:
-        """End everything; what is still in work is cancelled, but remains in the queue as running."""
-        self.stop_taking()
-        DBOS.destroy()
+    def close(self) -> None:
+        """Once, at the end."""
         self._client.destroy()
         self.engine.dispose()
 
-    def _config(self) -> DBOSConfig:
-        return {
-            "name": NAME,
-            "system_database_engine": self.engine,
-            "serializer": DBOSPortableJSONSerializer(),
-            "application_version": VERSION,
-            "executor_id": self.process,
-            "log_level": "WARNING",
-            "use_listen_notify": False,
-            "notification_listener_polling_interval_sec": 0.1,  # looks at nothing; it is how long its end takes
-            "scheduler_polling_interval_sec": 3_600.0,  # nor is there a schedule for it to find
-        }
-
-    def enqueue(self, order: Order, *, name: str, job_id: str | None = None, unique_key: str | None = None) -> str:
+    def enqueue(
+        self,
+        order: Order,
+        *,
+        name: str,
+        job_id: str | None = None,
+        unique_key: str | None = None,
+        priority: int = 0,
+        delay_s: float = 0.0,
+    ) -> str:
         """Store a job and return its id; or that of the job that has this id, or, while it is active, this key."""
         options: EnqueueOptions = {
             "workflow_name": "job",
@@ -138,7 +92,10 @@ class Store:
             "workflow_id": job_id or uuid4().hex,
             "attributes": {"name": storable(name)},
             "app_version": VERSION,
+            "priority": _rank(priority),
         }
+        if delay_s > 0:
+            options["delay_seconds"] = delay_s
         if unique_key is not None:
             if storable(unique_key) != unique_key:
                 raise TypeError("unique_key: it must be text without NUL and without half surrogate pairs.")
@@ -147,18 +104,42 @@ class Store:
             return self._client.enqueue(options, order).get_workflow_id()
 
     def find(self, job_id: str) -> Job | None:
-        if storable(job_id) != job_id:
-            return None
+        return next(iter(self._read([job_id])), None) if storable(job_id) == job_id else None
+
+    def list_jobs(
+        self, status: JobStatus | None = None, name: str | None = None, limit: int = _PAGE, *, id_prefix: str = ""
+    ) -> list[Job]:
+        """The newest first."""
+        if storable(name or "") != (name or ""):
+            return []
+        jobs = self._jobs.c
+        query = sa.select(jobs.workflow_uuid).where(jobs.name == "job")
+        if status is not None:
+            query = query.where(jobs.status.in_([word for word, meant in _STATUS.items() if meant is status]))
+        if name is not None:
+            query = query.where(jobs.attributes["name"].as_string() == name)
+        if id_prefix:
+            query = query.where(jobs.workflow_uuid.startswith(id_prefix, autoescape=True))
+        query = query.order_by(jobs.created_at.desc(), jobs.workflow_uuid).limit(limit)
+        with reachable(), self.engine.connect() as connection:
+            ids = list(connection.scalars(query))
+        found = {job.id: job for job in self._read(ids)} if ids else {}
+        return [found[job_id] for job_id in ids if job_id in found]
+
+    def _read(self, job_ids: list[str]) -> list[Job]:
         with reachable():
-            found = self._client.list_workflows(workflow_ids=[job_id], queue_name=NAME, load_input=False)
-            found = found or self._client.list_workflows(workflow_ids=[job_id], name="job", load_input=False)
-        return _job_of(found[0]) if found else None
+            rows = self._client.list_workflows(workflow_ids=job_ids, name="job", load_input=False)
+        return [_job_of(row) for row in rows]
 
     def active(self) -> list[Job]:
         """Pending and running jobs, the oldest first; at most a thousand."""
         with reachable():
             rows = self._client.list_workflows(
-                queue_name=NAME, status=["ENQUEUED", "PENDING"], limit=_PAGE, load_input=False, load_output=False
+                queue_name=NAME,
+                status=["DELAYED", "ENQUEUED", "PENDING"],
+                limit=_PAGE,
+                load_input=False,
+                load_output=False,
             )
         return [_job_of(row) for row in rows]
 
@@ -171,37 +152,54 @@ class Store:
         with reachable():
             self._client.cancel_workflow(job_id)
 
-    def cancelled(self, job_ids: list[str]) -> list[str]:
-        """Those of the jobs that are cancelled."""
+    def retry(self, job_id: str) -> None:
+        """Put a job that failed or was cancelled into the queue once more. Raises JobStateError."""
+        job = self.find(job_id)
+        if job is None:
+            raise JobStateError(f"There is no job {job_id}, or it is no more remembered.")
+        if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+            raise JobStateError(
+                f"Job {job_id} is {job.status.value}: only what failed or was cancelled can be retried."
+            )
+        self.note(job_id, {"progress": 0.0, "message": "", "retries": 0})
+        try:
+            with reachable():
+                self._client.rewind_workflow(job_id, queue_name=NAME)
+        except error.DBOSException as other:
+            raise JobStateError(f"Job {job_id} has just been put into the queue by somebody else.") from other
+
+    def not_held_by(self, process: str, job_ids: list[str]) -> list[str]:
+        """Those of the jobs that are cancelled, or that another process has taken over."""
         jobs = self._jobs.c
-        query = sa.select(jobs.workflow_uuid).where(jobs.status == "CANCELLED", jobs.workflow_uuid.in_(job_ids))
+        is_held = sa.and_(jobs.status == "PENDING", jobs.executor_id == process)
+        query = sa.select(jobs.workflow_uuid).where(jobs.workflow_uuid.in_(job_ids), sa.not_(is_held))
         with reachable(), self.engine.connect() as connection:
             return list(connection.scalars(query))
 
+    def held_by(self, processes: list[str]) -> list[str]:
+        """Jobs that these processes have in work, as far as the queue knows."""
+        jobs = self._jobs.c
+        query = sa.select(jobs.workflow_uuid).where(jobs.status == "PENDING", jobs.executor_id.in_(processes))
+        with reachable(), self.engine.connect() as connection:
+            return list(connection.scalars(query))
+
+    def take_from(self, processes: list[str], job_ids: list[str]) -> None:
+        """Put jobs back into the queue, unless another process has done so. Any number may at once."""
+        with reachable():
+            for job_id in job_ids:  # what DBOS's own recovery does; it has no public name
+                self._client._sys_db.reenqueue_for_recovery(job_id, processes, NAME)
+
     def groups(self, *, active_only: bool = False) -> list[Group]:
-        """How many jobs there are of each kind. DBOS has no call that counts."""
+        """How many jobs there are of each kind; delayed ones are not active. DBOS has no call that counts."""
         jobs = self._jobs.c
         process = sa.case((jobs.status == "PENDING", jobs.executor_id))
-        query = sa.select(jobs.status, process, sa.func.count(), sa.func.min(jobs.created_at)).group_by(
-            jobs.status, process
-        )
+        ready_at = sa.func.coalesce(jobs.delay_until_epoch_ms, jobs.created_at)
+        query = sa.select(jobs.status, process, sa.func.count(), sa.func.min(ready_at)).group_by(jobs.status, process)
         if active_only:
             query = query.where(jobs.status.in_(("ENQUEUED", "PENDING")))
         with reachable(), self.engine.connect() as connection:
             rows = connection.execute(query).all()
         return [Group(_STATUS[status], holder, count, _time(oldest)) for status, holder, count, oldest in rows]
-
-    def take_over(self, processes: list[str]) -> None:
-        """Put the jobs of dead processes back into the queue. Any number of processes may do so at once."""
-        with reachable():
-            DBOS._recover_pending_workflows(processes)  # what DBOS's paid coordinator calls; it has no public name
-
-    def poll_every(self, interval_s: float) -> None:
-        """How often every process looks for jobs."""
-        with reachable():
-            queue = self._client.retrieve_queue(NAME)
-            if queue:
-                queue.set_polling_interval_sec(interval_s)
 
     def delete_finished(self, older_than: timedelta) -> int:
         """Delete jobs that ended longer ago than that; returns how many."""
@@ -216,24 +214,31 @@ class Store:
         return deleted
 
 
+def _rank(priority: int) -> int:
+    """DBOS's priority: from 1, which comes first."""
+    return MOST_PRIORITY + 1 - priority
+
+
 def _job_of(row: WorkflowStatus) -> Job:
     status = _STATUS[row.status]
-    about = row.attributes or {}
-    error = str(row.error) if row.error else None
+    about: dict[str, Any] = row.attributes or {}
+    reason = str(row.error) if row.error else None
     if row.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
-        error = f"Given up: {row.recovery_attempts} processes that ran it have ended before it did."
+        reason = f"Given up: {row.recovery_attempts} processes that ran it have ended before it did."
     done = status is JobStatus.COMPLETED
     return Job(
         id=row.workflow_id,
         name=about.get("name", ""),
         status=status,
         result=row.output if done else None,
-        error=error,
+        error=reason,
         progress=1.0 if done else about.get("progress", 0.0),
         message=about.get("message", ""),
         attempts=(row.recovery_attempts or 0) + about.get("retries", 0),
+        priority=MOST_PRIORITY + 1 - row.priority if row.priority else 0,
         unique_key=row.deduplication_id,
         created_at=_time(row.created_at or 0),
+        delayed_until=_time(row.delay_until_epoch_ms or 0) if row.status == "DELAYED" else None,
         started_at=_time(row.dequeued_at) if row.dequeued_at else None,
         finished_at=_time(row.completed_at) if row.completed_at else None,
     )
@@ -241,33 +246,6 @@ def _job_of(row: WorkflowStatus) -> Job:
 
 def _time(unix_ms: int) -> datetime:
     return datetime.fromtimestamp(unix_ms / 1_000, UTC)
-
-
-def _engine(url: sa.URL) -> sa.Engine:
-    if url.get_backend_name() == "postgresql":
-        return sa.create_engine(url, **_POSTGRESQL)
-    engine = sa.create_engine(url)
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    """As DBOS would do for an engine of its own, and with readers and the writer side by side."""
-    connection.isolation_level = "IMMEDIATE"
-    for pragma in _SQLITE_PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
-    if sqlite3.sqlite_version_info < (3, 42):  # DBOS takes for granted that Python 3.12 comes with that version
-        connection.create_function("unixepoch", 1, lambda _subsec: round(time.time(), 3))
-
-
-@contextmanager
-def reachable() -> Iterator[None]:
-    """Raise QueueUnavailableError for what says that the database is away."""
-    try:
-        yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-        cause = str(getattr(error, "orig", error)).strip().partition("\n")[0]
-        raise QueueUnavailableError(f"The jobs' database does not answer: {cause}") from error
 
 
 _OURS_TO_TELL = ("Exception encountered in asynchronous workflow", "Asyncio task cancelled")

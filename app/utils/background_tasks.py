@@ -25,28 +25,38 @@ from pydantic import JsonValue
 from app.utils._jobs_model import (
     Job,
     JobCancelledError,
+    JobStateError,
     JobStatus,
     QueueUnavailableError,
+    Schedule,
+    UnknownScheduleError,
     current_job_id,
     progress,
 )
 from app.utils._jobs_queue import JobQueue, started_queue
 from app.utils._jobs_schedule import TaskScheduler
+from app.utils._jobs_service import keep_going, try_to_start
 from app.utils._jobs_settings import TaskSettings
 
 __all__ = [
     "Job",
     "JobCancelledError",
     "JobQueue",
+    "JobStateError",
     "JobStatus",
     "QueueUnavailableError",
+    "Schedule",
     "TaskScheduler",
     "TaskSettings",
+    "UnknownScheduleError",
     "cleanup_old_jobs",
     "current_job_id",
+    "keep_going",
     "progress",
     "refresh_cache",
+    "service_schedule",
     "sync_external_data",
+    "try_to_start",
     "warmed_as",
 ]
 
@@ -87,21 +97,48 @@ async def refresh_cache() -> dict[str, JsonValue]:
 async def sync_external_data() -> dict[str, JsonValue]:
     """Import what is due of the sources that can be fetched with these settings. Returns what became of each."""
     from app.db import Database  # noqa: PLC0415 - the one place where this package looks upwards
-    from app.ingest.sync import sync_sources  # noqa: PLC0415
+    from app.ingest.sync import sync_configured  # noqa: PLC0415
     from app.settings import Settings  # noqa: PLC0415
 
     settings = Settings.load()
-    key = settings.ocm_api_key.get_secret_value() if settings.ocm_api_key else None
     database = Database(settings.database)
     try:
-        return await sync_sources(database, settings.data_dir, ocm_api_key=key)
+        synced = await sync_configured(database, settings)
+        return {name: each.as_document() for name, each in synced.items()}
     finally:
         await database.close()
 
 
 async def cleanup_old_jobs() -> dict[str, JsonValue]:
-    """Delete finished jobs past their retention and export files past theirs. Returns how many there were."""
+    """Delete what is past its retention: finished jobs, the files of exports, and what imports have left (see
+    `app.ingest.cleanup`). Returns how many there were of each kind, and an error for what could not be looked at."""
+    from app.db import Database  # noqa: PLC0415
     from app.exports import remove_expired  # noqa: PLC0415
+    from app.ingest.sync import clean_up_configured  # noqa: PLC0415
+    from app.settings import Settings  # noqa: PLC0415
 
-    jobs = await started_queue().delete_finished()
-    return {"jobs_deleted": jobs, "export_files_deleted": await asyncio.to_thread(remove_expired)}
+    settings = Settings.load()
+    database = Database(settings.database)
+    try:
+        jobs = await started_queue().delete_finished()
+        done: dict[str, JsonValue] = {
+            "jobs_deleted": jobs,
+            "export_files_deleted": await asyncio.to_thread(remove_expired),
+            **await clean_up_configured(database, settings),
+        }
+    finally:
+        await database.close()
+    logger.info("cleaned_up", extra=done)
+    return done
+
+
+_CLEAN_UP_EVERY_S = 86_400
+
+
+def service_schedule(queue: JobQueue, settings: TaskSettings) -> TaskScheduler:
+    """The three tasks above, as often as the settings say."""
+    scheduler = TaskScheduler(queue)
+    scheduler.add_task(refresh_cache, interval_seconds=settings.task_interval_refresh)
+    scheduler.add_task(sync_external_data, interval_seconds=settings.task_interval_sync)
+    scheduler.add_task(cleanup_old_jobs, interval_seconds=_CLEAN_UP_EVERY_S)
+    return scheduler

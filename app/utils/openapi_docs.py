@@ -36,6 +36,8 @@ class ProblemType:
     title: str
     example: Mapping[str, Any]
     """A whole problem document of this kind."""
+    needs_body: bool = False
+    """Whether only a request that has a body can be answered so."""
 
 
 def enhance_openapi_documentation(app: FastAPI, *, problems: Sequence[ProblemType] = ()) -> None:
@@ -149,7 +151,8 @@ def _document_problems(operation: _Document, problem: _Document, problems: Seque
         reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
         if reference in {problem["$ref"], f"#/components/schemas/{_OF_FASTAPI}"}:
             del content["application/json"]
-            content[PROBLEM_MEDIA_TYPE] = {"schema": problem, "examples": _problem_examples(status, problems)}
+            possible = [each for each in problems if "requestBody" in operation or not each.needs_body]
+            content[PROBLEM_MEDIA_TYPE] = {"schema": problem, "examples": _problem_examples(status, possible)}
 
 
 def _json(schema: _Document) -> _Document:

@@ -1,7 +1,7 @@
 """A process with a job queue, which does what it is told: a line of JSON in, a line of JSON out. It stops its queue
 when there is nothing more to read.
 
-    python -m tests.integration.jobs_process DATABASE_URL [within_s]
+    python -m tests.integration.jobs_process DATABASE_URL WITHIN_S MAX_WORKERS
 """
 
 import asyncio
@@ -22,7 +22,8 @@ def function_of(told: dict[str, Any]) -> Any:
 
 async def obey(queue: JobQueue, scheduler: TaskScheduler, told: dict[str, Any]) -> Any:
     if "submit" in told:
-        return await queue.submit(function_of(told["submit"]), arguments=told["submit"]["arguments"])
+        options = told["submit"].get("options", {})
+        return await queue.submit(function_of(told["submit"]), arguments=told["submit"]["arguments"], **options)
     if "schedule" in told:
         every_s = told["schedule"]["every_s"]
         scheduler.add_task(function_of(told["schedule"]), every_s, arguments=told["schedule"]["arguments"])
@@ -33,8 +34,8 @@ async def obey(queue: JobQueue, scheduler: TaskScheduler, told: dict[str, Any]) 
     return os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def main(url: str, within_s: float) -> None:
-    queue = JobQueue(max_workers=4, database_url=url)
+async def main(url: str, within_s: float, max_workers: int) -> None:
+    queue = JobQueue(max_workers, database_url=url)
     scheduler = TaskScheduler()
     await queue.start()
     print(json.dumps("started"), flush=True)  # noqa: T201
@@ -46,4 +47,4 @@ async def main(url: str, within_s: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], float(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3])))

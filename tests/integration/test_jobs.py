@@ -1,26 +1,20 @@
-"""Jobs on both databases: how they end, and what becomes of them when processes die."""
+"""Jobs on both databases: how they are taken, and how they end."""
 
 import asyncio
-import json
 import logging
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from app.utils._jobs_cadence import Every
 from app.utils.advanced_logging import log_context
-from app.utils.background_tasks import Job, JobQueue, JobStatus, TaskScheduler
+from app.utils.background_tasks import Job, JobQueue, JobStateError, JobStatus, TaskScheduler, UnknownScheduleError
 from app.utils.metrics import REGISTRY
-from tests.conftest import ROOT
 from tests.integration import work
 
 FINAL = {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}
@@ -126,6 +120,7 @@ async def test_a_retry_may_succeed(queue: JobQueue, tmp_path: Path) -> None:
     [
         (work.return_a_set, "What tests.integration.work:return_a_set returned cannot be stored"),
         (work.leave, "SystemExit: 3"),
+        (work.leave_in_a_thread, "SystemExit: 4"),
         (work.cancel_itself, "The function was cancelled, but not by the queue"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -254,7 +249,9 @@ async def test_the_queue_goes_on_when_the_server_has_closed_all_connections(
         " AND (classid::bigint << 32) | objid::bigint = hashtextextended(%s, 7)"
     )
     with psycopg.connect(jobs_url, autocommit=True) as connection:
-        process = queue._parts().store.process
+        work_parts = queue._parts().work
+        assert work_parts is not None
+        process = work_parts.engine.process
         assert connection.execute(lease, [process]).fetchone()
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -266,121 +263,82 @@ async def test_the_queue_goes_on_when_the_server_has_closed_all_connections(
     await until((tmp_path / "ended").exists)
 
 
-class Process:
-    """A process with a queue, which does as it is told."""
-
-    def __init__(self, url: str, within_s: float = 1.0, path: Path = ROOT) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.jobs_process", url, str(within_s)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(path)},
-        )
-
-    def __enter__(self) -> "Process":
-        assert self._read() == "started"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate(timeout=10)
-
-    def tell(self, *told: dict[str, Any]) -> list[Any]:
-        assert self._process.stdin is not None
-        print(json.dumps(told), file=self._process.stdin, flush=True)
-        answers: list[Any] = self._read()
-        return answers
-
-    def submit(self, function: str, **arguments: Any) -> str:
-        return str(self.tell({"submit": {"function": function, "arguments": arguments}})[0])
-
-    def die(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait(10)
-
-    def end(self) -> None:
-        """Let it stop by itself, in time."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(DEADLINE_S)
-        self._process.stdin = None
-        assert self._process.returncode == 0
-
-    async def end_of(self, job_id: str) -> dict[str, Any]:
-        def final() -> dict[str, Any] | None:
-            (job,) = self.tell({"job": job_id})
-            return job if job["status"] in FINAL else None
-
-        found: dict[str, Any] = await until(final)
-        return found
-
-    def _read(self) -> Any:
-        assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline() or "null")
+async def test_jobs_are_listed_the_newest_first_by_name_and_status(queue: JobQueue) -> None:
+    ids = [await queue.submit(work.add, name="listed", left=1, right=number) for number in range(3)]
+    failed = await queue.submit(work.leave, name="listed")
+    for job_id in [*ids, failed]:
+        await end_of(queue, job_id)
+    completed = await queue.list_jobs(name="listed", status=JobStatus.COMPLETED)
+    assert sorted(job.id for job in completed) == sorted(ids)
+    assert [job.created_at for job in completed] == sorted((job.created_at for job in completed), reverse=True)
+    assert [job.id for job in await queue.list_jobs(name="listed", status=JobStatus.FAILED)] == [failed]
+    assert len(await queue.list_jobs(limit=2)) == 2
+    assert await queue.list_jobs(name="no such name") == await queue.list_jobs(name="half \ud83d") == []
 
 
-WORK = "tests.integration.work"
-WORKERS = 4
-
-
-async def test_a_job_of_a_killed_process_is_taken_over_within_10_s_and_ends_right(
-    database_url: str, tmp_path: Path
+async def test_what_failed_or_was_cancelled_can_be_retried_under_its_id_and_nothing_else(
+    queue: JobQueue, tmp_path: Path
 ) -> None:
-    output = tmp_path / "output"
-    with Process(database_url) as owner, ExitStack() as stack:
-        job_id = owner.submit(f"{WORK}.write_in_two_lives", file=str(output), lines=20)
-        await until((tmp_path / "output.begun").exists)
-        survivor = stack.enter_context(Process(database_url))
-        began = time.monotonic()
-        owner.die()
-        job = await survivor.end_of(job_id)
-        assert time.monotonic() - began < 10
-        assert job == {"status": "completed", "result": 20, "error": None, "attempts": 2}
-        assert output.read_text() == "".join(f"{line}\n" for line in range(20))
-        assert not (tmp_path / "output.part").exists()
+    job_id = await queue.submit(work.fail_once, file=f"{tmp_path}/tried")
+    assert (await end_of(queue, job_id)).error == "OSError: not yet"
+    await queue.retry(job_id)
+    job = await end_of(queue, job_id)
+    assert (job.status, job.result, job.error, job.attempts) == (JobStatus.COMPLETED, "luck", None, 1)
+    with pytest.raises(JobStateError, match="is completed: only what failed or was cancelled"):
+        await queue.retry(job_id)
+    running = await queue.submit(work.wait_for_ever, started=f"{tmp_path}/started")
+    await until((tmp_path / "started").exists)
+    with pytest.raises(JobStateError, match="is running"):
+        await queue.retry(running)
+    await queue.cancel(running)
+    (tmp_path / "started").unlink()
+    await queue.retry(running)
+    await until((tmp_path / "started").exists)
+    await queue.cancel(running)
+    with pytest.raises(JobStateError, match="There is no job"):
+        await queue.retry("none")
 
 
-async def test_a_job_that_no_process_had_begun_is_done_by_the_next(database_url: str, tmp_path: Path) -> None:
-    (tmp_path / "vanishing.py").write_text("def gone() -> None: ...\n")
-    busy = [tmp_path / str(number) for number in range(WORKERS)]
-    with Process(database_url, path=tmp_path) as first:
-        for started in busy:
-            first.submit(f"{WORK}.sleep_through_the_first", started=str(started), seconds=600)
-        await until(lambda: all(started.exists() for started in busy))
-        sum_id = first.submit(f"{WORK}.add", left=1, right=2)
-        gone_id = first.submit("vanishing.gone")
-        first.die()
-    with Process(database_url) as second:
-        assert await second.end_of(sum_id) == {"status": "completed", "result": 3, "error": None, "attempts": 1}
-        gone = await second.end_of(gone_id)
-        assert gone["status"] == "failed"
-        assert gone["error"].startswith("There is no function vanishing:gone any more")
-
-
-async def test_a_process_that_stops_hands_back_what_does_not_end(database_url: str, tmp_path: Path) -> None:
-    started = tmp_path / "started"
-    with Process(database_url, within_s=0.3) as first:
-        job_id = first.submit(f"{WORK}.sleep_through_the_first", started=str(started), seconds=600)
-        await until(started.exists)
-        first.end()
-    with Process(database_url) as second:
-        job = await second.end_of(job_id)
-        assert (job["result"], job["attempts"]) == ("done by another", 2)
-
-
-async def test_of_several_processes_with_one_schedule_each_slot_runs_once(database_url: str, tmp_path: Path) -> None:
+async def test_a_cron_schedule_waits_for_its_time_and_makes_up_for_the_last_one_that_was_missed(
+    queue: JobQueue, jobs_url: str, tmp_path: Path
+) -> None:
     notes = tmp_path / "notes"
-    task = {"function": f"{WORK}.note_the_job", "every_s": 0.4, "arguments": {"file": str(notes)}}
-    with ExitStack() as stack:
-        processes = [stack.enter_context(process) for process in [Process(database_url) for _ in range(3)]]
-        for process in processes:
-            process.tell({"schedule": task})
-        await until(lambda: notes.exists() and len(notes.read_text().splitlines()) >= 4)
-        for process in processes:
-            process.end()
-    ids = notes.read_text().splitlines()
-    assert len(set(ids)) == len(ids)
-    assert all(each.startswith("schedule:note_the_job:") for each in ids)
+
+    async def schedule() -> TaskScheduler:
+        scheduler = TaskScheduler(queue)
+        scheduler.add_task(work.note_the_job, cron="0 0 1 1 *", name="yearly", arguments={"file": str(notes)})
+        await scheduler.start()
+        await until(lambda: [entry for entry in queue.calendar.entries() if entry.name == "yearly"])
+        return scheduler
+
+    def missed(years: int) -> None:
+        table = queue.calendar._table
+        with queue.calendar._engine.begin() as connection:
+            earlier = {"done_slot": table.c.done_slot - years * 366 * 86_400}
+            connection.execute(table.update().where(table.c.name == "yearly").values(earlier))
+
+    await (await schedule()).stop()
+    assert not notes.exists()
+    this_year = f"schedule:yearly:{datetime.now(UTC).year}-01-01T00:00:00+00:00"
+    for _ in range(2):  # its job is remembered, so the second time it is not done again
+        missed(years=3)
+        scheduler = await schedule()
+        await until(lambda: queue.calendar.entries()[-1].next_slot > time.time())
+        await end_of(queue, this_year)
+        await scheduler.stop()
+        assert notes.read_text().split() == [this_year]
+
+
+async def test_only_a_schedule_that_exists_can_be_paused(queue: JobQueue) -> None:
+    with pytest.raises(UnknownScheduleError, match="There is no schedule none; there are: "):
+        await TaskScheduler(queue).pause("none")
+
+
+async def test_schedules_that_nobody_keeps_are_forgotten_unless_they_are_paused(queue: JobQueue) -> None:
+    for name in ("left", "paused"):
+        queue.calendar.keep(name, Every(3_600.0))
+    await TaskScheduler(queue).pause("paused")
+    await queue.delete_finished(timedelta(days=1))
+    assert {"left", "paused"} <= {schedule.name for schedule in await TaskScheduler(queue).schedules()}
+    await queue.delete_finished(timedelta(0))
+    assert {schedule.name for schedule in await TaskScheduler(queue).schedules()} == {"paused"}

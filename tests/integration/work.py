@@ -71,6 +71,10 @@ async def leave() -> None:
     sys.exit(3)
 
 
+def leave_in_a_thread() -> None:
+    sys.exit(4)
+
+
 async def cancel_itself() -> None:
     task = asyncio.ensure_future(asyncio.sleep(60))
     task.cancel()
@@ -129,3 +133,12 @@ async def note_the_job(file: str) -> None:
 
 async def total(values: Sequence[int]) -> int:
     return sum(values)
+
+
+async def write_square(folder: str, number: int, seconds: float) -> int:
+    """Takes its time, and may be done twice."""
+    await asyncio.sleep(seconds)
+    temporary = Path(folder, f".{number}-{time.monotonic_ns()}")
+    temporary.write_text(f"{number**2}\n")
+    temporary.rename(Path(folder, str(number)))
+    return number**2
