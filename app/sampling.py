@@ -42,16 +42,23 @@ def _sample_replica(follower: Follower) -> None:
 
 async def _sample_sources(database: Database) -> None:
     async with database.open_session(read_only=True) as session:
-        states = await runs.source_states(session)
-    for state in states:
-        metrics.source_cadence_seconds.labels(state.name).set(state.cadence_s)
-        metrics.source_failing.labels(state.name).set(state.failing)
-        if state.last_success:
-            _set_last_success(state.name, state.last_success)
+        sources = await runs.known_sources(session)
+    for source in sources:
+        _set_state(source.name, source.cadence_s, source.state)
 
 
-def _set_last_success(source: str, run: runs.ImportSummary) -> None:
-    metrics.source_last_success_timestamp_seconds.labels(source).set(run.finished_at.timestamp())
+def _set_state(source: str, cadence_s: int, state: runs.SourceState) -> None:
+    metrics.source_cadence_seconds.labels(source).set(cadence_s)
+    metrics.source_failing.labels(source).set(state.is_failing)
+    metrics.source_failures_in_a_row.labels(source).set(state.failures)
+    if state.last_success:
+        ended_at = state.last_success.finished_at
+        metrics.source_last_success_timestamp_seconds.labels(source).set(ended_at.timestamp())
+    if state.last_import:
+        _set_last_import(source, state.last_import)
+
+
+def _set_last_import(source: str, run: runs.ImportSummary) -> None:
     metrics.source_last_duration_seconds.labels(source).set(_seconds(run.started_at, run.finished_at))
     records = run.report["records"]
     outcomes = {**records, **{name: sum(run.report[name].values()) for name in ("skipped", "rejected")}}

@@ -29,7 +29,7 @@ async def _import_file(database_url: str, source: str, path: Path) -> Report:
             await database.close()
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """Largest resident memory of this program (Linux, proc(5)). The figure of getrusage(2) would do on any Unix, but
     it includes what the process was before it began to run this program: a copy of the one that started it."""
     high_water = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
@@ -39,4 +39,4 @@ def _peak_mib() -> float:
 
 if __name__ == "__main__":
     report = import_file(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
-    print(json.dumps({"stations": report.stations.new, "peak_mib": _peak_mib()}))
+    print(json.dumps({"stations": report.stations.new, "peak_mib": peak_mib()}))

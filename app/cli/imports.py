@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 from app.db import Database
 from app.db.migrate import require_current
 from app.ingest import run
+from app.ingest.sync import fetching
 from app.settings import Settings
 from app.sources.registry import Source, all_sources, find_source
 
@@ -25,13 +26,19 @@ def import_(
     full: Annotated[
         bool, typer.Option("--full", help="The input lists all stations of the source: remove those that it lacks.")
     ] = False,
+    accept_shrunken: Annotated[
+        bool,
+        typer.Option("--accept-shrunken", help="With --full: believe an input that has lost much of what it had."),
+    ] = False,
 ) -> None:
     """Read stations from a file or URL into the database, and report what became of every record."""
     settings = Settings.load()
     require_current(settings.database)
     key = settings.ocm_api_key.get_secret_value() if settings.ocm_api_key else None
     chosen = find_source(source, key)
-    options = run.ImportOptions(settings.data_dir, full=full, dry_run=dry_run)
+    options = run.ImportOptions(
+        settings.data_dir, full=full, dry_run=dry_run, accept_shrunken=accept_shrunken, fetching=fetching(settings)
+    )
     gc.freeze()  # the modules stay: looking through them for garbage would take an eighth of the time
     started: list[run.Progress] = []
     try:

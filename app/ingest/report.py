@@ -28,6 +28,8 @@ class Report:
     source: str
     record_noun: str
     dry_run: bool = False
+    input_unchanged: bool = False
+    """The input is what it was the last time, so nothing was read."""
     read: int = 0
     records: Counts = field(default_factory=Counts)
     stations: Counts = field(default_factory=Counts)
@@ -60,6 +62,9 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The report for people."""
+        if self.input_unchanged:
+            yield f"{self.source}: the input has not changed, so nothing was read"
+            return
         yield (
             f"{self.source}: {self.read:,} {self.record_noun} read = {self.records.new:,} new"
             f" + {self.records.updated:,} updated + {self.records.unchanged:,} unchanged"

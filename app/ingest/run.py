@@ -8,20 +8,27 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database
 from app.errors import DatabaseUnavailableError, SourceFormatError, VoltWayError
-from app.ingest.coordinates import check_coordinates
+from app.ingest.checks import Checks, Tally, refuse_suspicious, tally
 from app.ingest.rejections import RejectionsFile
 from app.ingest.report import Counts, Report
-from app.ingest.seen import SeenIds
-from app.sources.fetch import fetched, opened, without_secrets
+from app.sources.downloads import Version, version_of
+from app.sources.fetch import Fetching, fetched, opened
+from app.sources.hosts import LeftAloneError
+from app.sources.locations import without_secrets
 from app.sources.records import Outcome, Parsed, Rejection, Skip
-from app.sources.registry import Source
+from app.sources.registry import Source, facts_of
 from app.stations import feed, repository, runs
 
 BATCH = 1_000
 """Outcomes handled in one unit of work, which is what is lost when the process dies."""
+REJECTIONS = "rejections"
+"""Folder in the data folder for the lists of rejected records."""
+DOWNLOADS = "downloads"
+"""Folder in the data folder for what is being downloaded."""
 CHANGES_KEPT_FOR = timedelta(days=1)
 """A process that slept for longer loads the whole catalogue anew."""
 
@@ -35,6 +42,14 @@ class ImportOptions:
     """The input lists all of the source's stations: those that it lacks have vanished."""
     dry_run: bool = False
     """Do everything but write to the database."""
+    accept_shrunken: bool = False
+    """Believe a full input that has lost much of what it had."""
+    only_if_new: bool = False
+    """Read nothing where the input of the newest import, by its version, is the same."""
+    must_be_usable: bool = False
+    """An input none of whose records can be used is an error."""
+    fetching: Fetching | None = None
+    """`None`: with the usual limits, in `data_dir`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,61 +91,100 @@ class _Run:
         self._open_session = database.open_session
         self._source = source
         self._name = source.facts.name
+        self._options = options
         self._full, self._dry_run = options.full, options.dry_run
+        self._fetching = options.fetching or Fetching(options.data_dir / DOWNLOADS)
         self._now = datetime.now(UTC)
         self._report = Report(self._name, source.facts.record_noun, dry_run=options.dry_run)
-        self._seen = SeenIds()
-        self._refused = SeenIds()
-        """Ids of rejected records: those stations have not vanished, and another record may describe them rightly."""
-        self._unidentified = 0
-        """Rejected records that do not tell which station they are of."""
+        self._checks = Checks(of_catalogue=source.is_catalogue)
+        self._registered: set[str] = set()
+        self._version: Version | None = None
         rejections = f"{self._name}-{self._now:%Y%m%dT%H%M%S%fZ}.csv"
-        self._rejections = RejectionsFile(options.data_dir / "rejections" / rejections)
+        self._rejections = RejectionsFile(options.data_dir / REJECTIONS / rejections)
 
     async def execute(self, where: str, on_start: Callable[[Progress], None]) -> Report:
         run_id = await self._start(without_secrets(where))
-        error: str | None = "The process was stopped."
+        error: str | None = runs.STOPPED
+        not_before: datetime | None = None
         try:
-            with self._seen, self._refused, self._rejections:
+            with self._checks, self._rejections:
                 await self._import(where, on_start)
             error = None
         except Exception as reason:
             error = str(reason) if isinstance(reason, VoltWayError) else repr(reason)
+            not_before = reason.until if isinstance(reason, LeftAloneError) else None
             raise
         finally:
-            await self._finish(run_id, error)
+            await self._finish(run_id, error, not_before)
         return self._report
 
     async def _start(self, shown: str) -> int | None:
         if self._dry_run:
             return None
         async with self._open_session() as session:
-            await runs.register_source(session, self._source.facts.as_row())
+            if not self._source.is_catalogue:
+                await runs.register_source(session, self._source.facts.as_row())
             return await runs.start_run(session, self._name, shown, self._full, self._now)
 
-    async def _finish(self, run_id: int | None, error: str | None) -> None:
+    async def _finish(self, run_id: int | None, error: str | None, not_before: datetime | None) -> None:
         if run_id is None:
             return
+        end = runs.RunEnd(
+            datetime.now(UTC),
+            self._report.as_document(),
+            error,
+            input_unchanged=self._report.input_unchanged,
+            input_version=self._version.as_document() if self._version else None,
+            not_before=not_before,
+        )
         async with self._open_session() as session:
-            await runs.finish_run(session, run_id, self._report.as_document(), error, datetime.now(UTC))
+            await runs.finish_run(session, run_id, end)
             await feed.prune(session, self._now - CHANGES_KEPT_FOR)
 
     async def _import(self, where: str, on_start: Callable[[Progress], None]) -> None:
-        async with fetched(where, self._source.download) as path:
-            with opened(path) as file:
+        if self._full and self._source.is_catalogue:
+            raise SourceFormatError(
+                "An export may be a part of its catalogue: --full cannot know what has vanished. Import without it."
+            )
+        known = await self._known(where) if self._options.only_if_new else None
+        async with fetched(where, self._fetching, known, self._source.download) as got:
+            self._version = got.version
+            if got.is_known:
+                self._report.input_unchanged = True
+                return
+            with opened(got.path, self._fetching.limits.max_bytes) as file:
                 on_start(Progress(self._report, file, file.seek(0, 2)))
+                if self._full and not self._options.accept_shrunken:
+                    await self._refuse_suspicious(file, without_secrets(where))
                 file.seek(0)
                 batches = _batches(self._source.parse(file))
                 while batch := await asyncio.to_thread(next, batches, None):
                     await self._handle(batch)
-        if self._full:
-            await self._remove_vanished()
+            if self._options.must_be_usable and self._report.rejected.total() == self._report.read > 0:
+                raise SourceFormatError(
+                    f"None of the {self._report.read:,} {self._report.record_noun} are usable. Another format?"
+                )
+            if self._full:
+                await self._remove_vanished()
+
+    async def _known(self, where: str) -> Version | None:
+        """What the stations of the source are from, if it is this input."""
+        async with self._open_session(read_only=True) as session:
+            return version_of(await runs.newest_version(session, self._name, without_secrets(where)))
+
+    async def _refuse_suspicious(self, file: BinaryIO, shown: str) -> None:
+        async with self._open_session(read_only=True) as session:
+            before = await runs.comparable_report(session, self._name, shown)
+        if before is not None:
+            file.seek(0)
+            now = await asyncio.to_thread(tally, self._source.parse(file))
+            refuse_suspicious(now, Tally.of_report(before), self._report.record_noun)
 
     async def _handle(self, batch: list[Outcome]) -> None:
         """Count every outcome and store what can be stored, in one unit of work."""
         good: list[Parsed] = []
         gone: list[str] = []
-        for outcome in map(self._checked, batch):
+        for outcome in map(self._checks.apply, batch):
             self._report.read += outcome.records
             if isinstance(outcome, Parsed):
                 good.append(outcome)
@@ -142,67 +196,61 @@ class _Run:
                 self._reject(outcome)
         await self._store(good, gone)
 
-    def _checked(self, outcome: Outcome) -> Outcome:
-        """Reject a station that cannot be where it says, or a record whose id has come before."""
-        if isinstance(outcome, Parsed):
-            at = outcome.station
-            wrong = check_coordinates(at.longitude, at.latitude, at.country)
-            if wrong:
-                place = f"{at.longitude}, {at.latitude}"
-                outcome = _rejection(outcome, "longitude, latitude", place, wrong.reason, wrong.why, wrong.fix)
-        external_id = _external_id(outcome)
-        if isinstance(outcome, Rejection):
-            if external_id is None:
-                self._unidentified += 1
-            else:
-                self._refused.add(external_id)
-        elif external_id is not None and not self._seen.add(external_id):
-            why, fix = "An earlier record of this input has the same id.", "Give each station one record."
-            return _rejection(outcome, "external_id", external_id, "repeated_id", why, fix)
-        return outcome
-
     def _reject(self, rejection: Rejection) -> None:
         self._report.rejected[rejection.reason] += rejection.records
         self._rejections.write(rejection)
         self._report.rejections_file = str(self._rejections.path)
 
     async def _store(self, good: list[Parsed], gone: list[str]) -> None:
+        done: list[tuple[list[Parsed], repository.Written]] = []
         async with self._open_session(read_only=self._dry_run) as session:
-            stations = [parsed.station for parsed in good]
-            written = await repository.store(session, self._name, stations, self._now, dry_run=self._dry_run)
+            await self._register_origins(session, good)
+            for name, of_source in sorted(_by_source(good).items()):  # in one order for all, as writers take turns
+                stations = [parsed.station for parsed in of_source]
+                written = await repository.store(session, name, stations, self._now, dry_run=self._dry_run)
+                done.append((of_source, written))
             removed = await repository.remove(session, self._name, gone, self._now, dry_run=self._dry_run)
         self._report.removed += removed
+        for of_source, written in done:
+            self._count(of_source, written)
+
+    async def _register_origins(self, session: AsyncSession, good: list[Parsed]) -> None:
+        """Write the terms of the sources that a catalogue has stations of; of those that VoltWay reads itself, its
+        own words, which are more."""
+        for facts in (parsed.facts for parsed in good if parsed.facts and not self._dry_run):
+            if facts.name not in self._registered:
+                self._registered.add(facts.name)
+                await runs.register_source(session, (facts_of(facts.name) or facts).as_row())
+
+    def _count(self, of_source: list[Parsed], written: repository.Written) -> None:
         for kind in ("new", "updated", "unchanged"):
             indexes: list[int] = getattr(written, kind)
             _add(self._report.stations, kind, len(indexes))
-            _add(self._report.records, kind, sum(good[index].records for index in indexes))
+            _add(self._report.records, kind, sum(of_source[index].records for index in indexes))
 
     async def _remove_vanished(self) -> None:
         if not self._report.records.total:
             raise SourceFormatError(
                 "The input holds no usable record, so --full would remove every station; it did not."
             )
-        if self._unidentified:
+        if self._checks.unidentified:
             raise SourceFormatError(
-                f"{self._unidentified:,} rejected {self._report.record_noun} do not tell which station they are of, "
-                "so --full cannot know what has vanished. Nothing was removed; the other records are stored."
+                f"{self._checks.unidentified:,} rejected {self._report.record_noun} do not tell which station they "
+                "are of, so --full cannot know what has vanished. Nothing was removed; the other records are stored."
             )
         async with self._open_session(read_only=self._dry_run) as session:
             async for page in repository.external_ids(session, self._name):
-                vanished = self._refused.missing(self._seen.missing(page))
+                vanished = self._checks.missing(page)
                 self._report.removed += await repository.remove(
                     session, self._name, vanished, self._now, dry_run=self._dry_run
                 )
 
 
-def _external_id(outcome: Outcome) -> str | None:
-    if isinstance(outcome, Parsed):
-        return outcome.station.external_id
-    return outcome.gone_id if isinstance(outcome, Skip) else outcome.external_id
-
-
-def _rejection(outcome: Parsed | Skip, field: str, value: str, reason: str, why: str, fix: str) -> Rejection:
-    return Rejection(outcome.position, field, value, reason, why, fix, _external_id(outcome), records=outcome.records)
+def _by_source(good: list[Parsed]) -> dict[str, list[Parsed]]:
+    by_source: dict[str, list[Parsed]] = {}
+    for parsed in good:
+        by_source.setdefault(parsed.station.source, []).append(parsed)
+    return by_source
 
 
 def _batches(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:

@@ -1,60 +1,152 @@
-"""Importing, unasked, from the sources that can be fetched without a hand: today Open Charge Map's API."""
+"""Importing, unasked, from the sources that can be fetched without a hand."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+
+import httpx2 as httpx
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Database
 from app.errors import VoltWayError
-from app.ingest.run import ImportOptions, run_import
-from app.sources.registry import find_source
+from app.ingest.cleanup import Retention, clean_up
+from app.ingest.feeds import Feed, configured_feeds
+from app.ingest.report import Report
+from app.ingest.run import DOWNLOADS, ImportOptions, run_import
+from app.settings import Settings
+from app.sources.fetch import Fetching
+from app.sources.guest import Limits
+from app.sources.hosts import Hosts
+from app.sources.locations import without_secrets
 from app.stations import runs
+from app.stations.runs import SourceState
 
 logger = logging.getLogger(__name__)
 
-OCM_API = "https://api.openchargemap.io/v3/poi"
 _OVERLAP = timedelta(hours=1)
 """Asked for twice rather than missed, should the source's clock be behind ours."""
+_FIRST_PAUSE = timedelta(minutes=15)
+"""After a failure; twice as long after each further one, up to the source's cadence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """A source with an address that gives what has changed since a time."""
+@dataclass(frozen=True)
+class Synced:
+    """What became of one source."""
 
-    source: str
-    url: str
+    outcome: str
+    """`imported`, `unchanged`, `not_due` or `failed`."""
+    report: Report | None = None
+    """Of what was imported, or until it failed."""
+    error: str | None = None
+    next_due: datetime | None = None
+
+    def as_document(self) -> dict[str, Any]:
+        """Plain values, without those that are `None`."""
+        counts = self.report.as_document() if self.report and self.outcome == "imported" else {}
+        told = {"error": self.error, "next": self.next_due.isoformat() if self.next_due else None}
+        return {"outcome": self.outcome, **counts, **{name: value for name, value in told.items() if value}}
+
+
+def fetching(settings: Settings, limits: Limits | None = None) -> Fetching:
+    """As the settings allow it."""
+    limits = replace(limits or Limits(), max_bytes=int(settings.fetch_max_mb * 1e6))
+    return Fetching(settings.data_dir / DOWNLOADS, Hosts(), limits, settings.fetch_contact)
+
+
+async def sync_configured(
+    database: Database, settings: Settings, only: str | None = None, *, force: bool = False
+) -> dict[str, Synced]:
+    """`sync_sources` for what the settings name; `only`: for one source of them. Raises ConfigurationError too."""
+    feeds = [feed for feed in configured_feeds(settings) if only in {None, feed.name}]
+    return await sync_sources(database, settings.data_dir, feeds, fetching(settings), force=force)
+
+
+async def clean_up_configured(database: Database, settings: Settings) -> dict[str, Any]:
+    """`clean_up` with the retention of the settings, here because the jobs know this module only. Where the database
+    cannot be cleaned up, there is an `error` instead: whoever calls has more to do."""
+    kept = Retention(timedelta(days=settings.imports_kept_days), timedelta(days=settings.vanished_kept_days))
+    try:
+        return {**await clean_up(database, settings.data_dir, kept, datetime.now(UTC))}
+    except (SQLAlchemyError, OSError) as error:
+        logger.warning("cleanup_failed", extra={"error": type(error).__name__})
+        return {"error": type(error).__name__}
 
 
 async def sync_sources(
-    database: Database, data_dir: Path, *, ocm_api_key: str | None, ocm_url: str = OCM_API
-) -> dict[str, Any]:
-    """Import from each feed that is due by its source's cadence, one after the other. Returns, by source, `outcome`
-    (`imported`, `not_due`, `failed`) and what belongs to it; nothing for a source that these settings do not allow.
+    database: Database, data_dir: Path, feeds: Sequence[Feed], how: Fetching | None = None, *, force: bool = False
+) -> dict[str, Synced]:
+    """Import from each feed that is due, one after the other; with `force` from all of them, whether or not their
+    input is new. Returns what became of each, by the source's name: one that fails does not stop the others.
+
+    Raises DatabaseUnavailableError or SQLAlchemyError when nothing at all can be read from the database.
     """
-    feeds = [Feed("ocm", ocm_url)] if ocm_api_key else []
-    return {feed.source: await _sync(database, data_dir, feed, ocm_api_key) for feed in feeds}
+    how = how or Fetching(data_dir / DOWNLOADS)
+    states = {feed.name: await _state(database, feed) for feed in feeds}
+    for feed in feeds:
+        failure = states[feed.name].last_failure
+        if failure is not None and failure.not_before is not None:
+            how.hosts.leave_alone(httpx.URL(feed.url).host, failure.not_before)
+    sync = _Sync(database, data_dir, how, force=force)
+    return {feed.name: await sync.run(feed, states[feed.name]) for feed in feeds}
 
 
-async def _sync(database: Database, data_dir: Path, feed: Feed, key: str | None) -> dict[str, Any]:
-    source = find_source(feed.source, key)
+async def _state(database: Database, feed: Feed) -> SourceState:
     async with database.open_session(read_only=True) as session:
-        last = await runs.last_success(session, feed.source, feed.url)
-    if last is not None and datetime.now(UTC) < last + source.facts.cadence:
-        return {"outcome": "not_due", "next": (last + source.facts.cadence).isoformat()}
-    try:
-        report = await run_import(database, source, _changed_since(feed.url, last), ImportOptions(data_dir))
-    except VoltWayError as error:
-        logger.warning("source_sync_failed", extra={"source": feed.source, "error": str(error)})
-        return {"outcome": "failed", "error": str(error)}
-    return {"outcome": "imported", **report.as_document()}
+        return await runs.source_state(session, feed.name, without_secrets(feed.url))
 
 
-def _changed_since(url: str, last: datetime | None) -> str:
+class _Sync:
+    def __init__(self, database: Database, data_dir: Path, how: Fetching, *, force: bool) -> None:
+        self._database, self._data_dir, self._how, self._force = database, data_dir, how, force
+
+    async def run(self, feed: Feed, state: SourceState) -> Synced:
+        due = next_due(state, feed.cadence)
+        if due is not None and datetime.now(UTC) < due and not self._force:
+            return Synced("not_due", next_due=due)
+        started: list[Report] = []
+        try:
+            report = await self._import(feed, state, started)
+        except (VoltWayError, SQLAlchemyError, OSError) as error:
+            message = str(error) if isinstance(error, VoltWayError) else type(error).__name__
+            logger.warning("source_sync_failed", extra={"source": feed.name, "error": message})
+            synced = Synced("failed", started[0] if started else None, message)
+        except Exception as error:  # a bug in one adapter is no reason to leave the others alone
+            logger.exception("source_sync_broken", extra={"source": feed.name})
+            synced = Synced("failed", error=f"{type(error).__name__}: {error}")
+        else:
+            synced = Synced("unchanged" if report.input_unchanged else "imported", report)
+            logger.info("source_synced", extra={"source": feed.name, "outcome": synced.outcome})
+        return replace(synced, next_due=next_due(await _state(self._database, feed), feed.cadence))
+
+    async def _import(self, feed: Feed, state: SourceState, started: list[Report]) -> Report:
+        options = ImportOptions(
+            self._data_dir,
+            full=feed.source.is_complete and not feed.only_changes,
+            only_if_new=not self._force,
+            must_be_usable=True,
+            fetching=self._how,
+        )
+        url = _changed_since(feed.url, state) if feed.only_changes else feed.url
+        return await run_import(
+            self._database, feed.source, url, options, lambda progress: started.append(progress.report)
+        )
+
+
+def next_due(state: SourceState, cadence: timedelta) -> datetime | None:
+    """When a source is to be read next; `None`: it never was, so now."""
+    failure = state.last_failure
+    if failure is None:
+        return state.last_success.started_at + cadence if state.last_success else None
+    pause = min(cadence, _FIRST_PAUSE * (1 << min(state.failures - 1, 20)))
+    return max(failure.finished_at + pause, failure.not_before or failure.finished_at)
+
+
+def _changed_since(url: str, state: SourceState) -> str:
     """Only what is under an open licence, and of that, only what is new."""
     asked = {"opendata": "true"}
-    if last is not None:
-        asked["modifiedsince"] = f"{last - _OVERLAP:%Y-%m-%dT%H:%M:%S}"
-    return f"{url}?{urlencode(asked)}"
+    if state.last_success is not None:
+        asked["modifiedsince"] = f"{state.last_success.started_at - _OVERLAP:%Y-%m-%dT%H:%M:%S}"
+    return str(httpx.URL(url).copy_merge_params(asked))

@@ -1,86 +1,92 @@
 """Getting a source's input onto the disk, whatever it is: a path, a URL, gzip or not."""
 
+import fcntl
 import gzip
 import tempfile
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import httpx2 as httpx
-
 from app.errors import FetchError
+from app.sources.downloads import Place, Version, download
+from app.sources.guest import Guest, Limits, guest
+from app.sources.hosts import Hosts
+from app.sources.locations import is_url, without_secrets
 
-MAX_BYTES = 4 << 30
-"""Largest download, and largest file after decompression: no national register comes near."""
-TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_GZIP_LAYERS = 2
 """A file in gzip may have been compressed once more for the way here."""
 
-Download = Callable[[str, BinaryIO, httpx.AsyncClient], Awaitable[None]]
-"""Writes what a URL stands for into a file; raises FetchError."""
+Download = Callable[[str, Place, Guest, Version | None], Awaitable[Version | None]]
+"""Has what a URL stands for in a place. Returns its version, or `None` where it has none; raises FetchError."""
 
 
-def is_url(where: str) -> bool:
-    return where.lower().startswith(("http://", "https://"))
+@dataclass(frozen=True)
+class Fetching:
+    """How inputs are fetched in one run."""
+
+    folder: Path | None = None
+    """Where a download lies until it was used, so that one that was cut off is resumed; `None`: nowhere."""
+    hosts: Hosts = field(default_factory=Hosts)
+    limits: Limits = field(default_factory=Limits)
+    contact: str = ""
+    """For the hosts' operators."""
 
 
-def without_secrets(where: str) -> str:
-    """A path or URL fit for logs and reports: no user, password, query string or fragment.
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What was fetched."""
 
-    Raises FetchError, which shows nothing of it, for a malformed URL."""
-    if not is_url(where):
-        return where
-    try:
-        url = httpx.URL(where)
-    except httpx.InvalidURL:
-        raise FetchError(
-            "The URL is malformed. In a user name or password, write / as %2F, ? as %3F, # as %23 and @ as %40."
-        ) from None
-    return str(url.copy_with(username=None, password=None, query=None, fragment=None))
-
-
-async def download(url: str, to: BinaryIO, client: httpx.AsyncClient) -> None:
-    """Write the body of one GET to a file."""
-    shown = without_secrets(url)
-    try:
-        async with client.stream("GET", url, follow_redirects=True) as response:
-            if response.status_code != httpx.codes.OK:
-                raise FetchError(f"{shown} answered {response.status_code} {response.reason_phrase}.")
-            async for chunk in _body(response):
-                to.write(chunk)
-                if to.tell() > MAX_BYTES:
-                    raise FetchError(f"{shown} is larger than {MAX_BYTES >> 30} GiB.")
-    except httpx.HTTPError as error:
-        raise FetchError(f"{shown} could not be read: {type(error).__name__} {error}".rstrip()) from error
-    except OSError as error:
-        raise FetchError(f"{shown} could not be stored: {error.strerror}.") from error
-
-
-def _body(response: httpx.Response) -> AsyncIterator[bytes]:
-    """Gzip is left for `opened`, which notices where it is cut off; httpx takes that for its end."""
-    is_gzip = response.headers.get("Content-Encoding", "").lower() == "gzip"
-    return response.aiter_raw() if is_gzip else response.aiter_bytes()
+    path: Path
+    version: Version | None
+    """`None`: of a path, or of what has no version."""
+    is_known: bool
+    """It is the version that the caller knows; then there may be no file."""
 
 
 @asynccontextmanager
-async def fetched(where: str, download: Download = download) -> AsyncIterator[Path]:
-    """Yield a file with the input; one that was downloaded is deleted afterwards. Raises FetchError."""
+async def fetched(
+    where: str, how: Fetching | None = None, known: Version | None = None, download: Download = download
+) -> AsyncIterator[Input]:
+    """Yield the input. A download is deleted when the block ends well; else it stays in `how.folder`, where the next
+    call asks only whether there is a newer one. Raises FetchError, also while another process fetches the same."""
     if not is_url(where):
-        yield Path(where)
+        yield Input(Path(where), None, is_known=False)
         return
-    with tempfile.TemporaryDirectory(prefix="voltway-fetch-") as folder:
-        path = Path(folder) / "download"
-        with path.open("wb") as file:
-            async with httpx.AsyncClient(timeout=TIMEOUT) as client:
-                await download(where, file, client)
-        yield path
+    without_secrets(where)  # raises FetchError for a malformed URL
+    how = how or Fetching()
+    async with AsyncExitStack() as stack:
+        folder = how.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voltway-fetch-")))
+        place = stack.enter_context(_held(folder, where))
+        async with guest(how.hosts, how.limits, how.contact) as visitor:
+            version = await download(where, place, visitor, known)
+        is_known = version is not None and known is not None and version.sha256 == known.sha256
+        yield Input(place.body, version, is_known)
+        place.clear()
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def _held(folder: Path, url: str) -> Iterator[Place]:
+    """The place of a URL's download, for one process at a time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        place = Place(folder, url)
+        lock = place.lock.open("w")
+    except OSError as error:
+        raise FetchError(f"{folder} cannot be written: {error.strerror}. Is DATA_DIR right?") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FetchError(f"{without_secrets(url)} is being fetched by another process now.") from None
+        yield place
+
+
+@contextmanager
+def opened(path: Path, max_bytes: int = Limits.max_bytes) -> Iterator[BinaryIO]:
     """Open a file for an adapter; gzip is recognised by its first bytes, and decompressed to a file of its own, so
     that the adapter may seek. Raises FetchError."""
     with ExitStack() as stack:
@@ -89,7 +95,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             if not _is_gzip(file):
                 break
             plain = cast("BinaryIO", stack.enter_context(tempfile.TemporaryFile()))
-            _decompress(file, plain)
+            _decompress(file, plain, max_bytes)
             file = plain
         yield file
 
@@ -111,13 +117,14 @@ def _is_gzip(file: BinaryIO) -> bool:
     return start == _GZIP_MAGIC
 
 
-def _decompress(file: BinaryIO, to: BinaryIO) -> None:
+def _decompress(file: BinaryIO, to: BinaryIO, max_bytes: int) -> None:
     try:
         with gzip.open(file) as compressed:
             while chunk := compressed.read(1 << 20):
                 to.write(chunk)
-                if to.tell() > MAX_BYTES:
-                    raise FetchError(f"The input is larger than {MAX_BYTES >> 30} GiB when decompressed.")
+                if to.tell() > max_bytes:
+                    size = f"{max_bytes / 1e6:,.0f} MB"
+                    raise FetchError(f"The input is larger than {size} when decompressed (FETCH_MAX_MB).")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FetchError(f"The input is not a whole gzip file: {error}") from error
     except OSError as error:

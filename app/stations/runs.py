@@ -1,15 +1,16 @@
 """Sources and the reports of their imports."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import CursorResult, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.dialect import upsert
 from app.stations.tables import ImportRun, Source
 
+STOPPED = "The process was stopped."
 _FACTS = ("title", "homepage", "licence", "licence_url", "attribution", "cadence_s", "status_ttl_s")
 
 
@@ -26,25 +27,22 @@ async def start_run(session: AsyncSession, source: str, shown_input: str, full: 
     return int(done.scalar_one())
 
 
-async def finish_run(
-    session: AsyncSession, run_id: int, report: dict[str, Any], error: str | None, now: datetime
-) -> None:
-    """Store the report of a run that has ended, well or not."""
-    await session.execute(
-        update(ImportRun).where(ImportRun.id == run_id).values(finished_at=now, report=report, error=error)
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class SourceState:
-    """How fresh a source is."""
+class RunEnd:
+    """How a run has ended: columns of `import_runs`."""
 
-    name: str
-    cadence_s: int
-    last_success: "ImportSummary | None"
-    """The newest import that ended well; `None`: none has."""
-    failing: bool
-    """Whether the newest import that has ended failed."""
+    finished_at: datetime
+    report: dict[str, Any]
+    error: str | None = None
+    """`None`: it ended well."""
+    input_unchanged: bool = False
+    input_version: dict[str, Any] | None = None
+    not_before: datetime | None = None
+
+
+async def finish_run(session: AsyncSession, run_id: int, end: RunEnd) -> None:
+    """Store the report of a run that has ended, well or not."""
+    await session.execute(update(ImportRun).where(ImportRun.id == run_id).values(**asdict(end)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +54,139 @@ class ImportSummary:
     report: dict[str, Any]
 
 
-async def source_states(session: AsyncSession) -> list[SourceState]:
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An import that did not."""
+
+    finished_at: datetime
+    error: str
+    not_before: datetime | None
+    """Until when the host is to be left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """How fresh a source is."""
+
+    last_success: ImportSummary | None
+    """The newest run that ended well, be it that there was nothing new; `None`: none has."""
+    last_import: ImportSummary | None
+    """The newest of those that has read its input."""
+    failures: int
+    """Runs that failed since the last success."""
+    last_failure: Failure | None
+    """The newest of them; `None`: the newest run that has ended did so well."""
+
+    @property
+    def is_failing(self) -> bool:
+        return self.failures > 0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSource:
+    """A source that has been imported."""
+
+    name: str
+    title: str
+    homepage: str
+    licence: str
+    licence_url: str
+    attribution: str
+    cadence_s: int
+    state: SourceState
+
+
+async def known_sources(session: AsyncSession) -> list[KnownSource]:
     """Every source that has been imported, by name."""
-    sources = (await session.execute(select(Source.name, Source.cadence_s).order_by(Source.name))).all()
-    return [await _state(session, name, cadence_s) for name, cadence_s in sources]
+    names = ("name", "title", "homepage", "licence", "licence_url", "attribution", "cadence_s")
+    rows = (await session.execute(select(*(getattr(Source, name) for name in names)).order_by(Source.name))).all()
+    return [KnownSource(**row._mapping, state=await source_state(session, row.name)) for row in rows]
 
 
-async def _state(session: AsyncSession, name: str, cadence_s: int) -> SourceState:
-    ended = (
-        select(ImportRun.started_at, ImportRun.finished_at, ImportRun.report, ImportRun.error)
-        .where(ImportRun.source == name, ImportRun.finished_at.is_not(None))
-        .order_by(ImportRun.started_at.desc(), ImportRun.id.desc())
-        .limit(1)
+async def source_state(session: AsyncSession, source: str, shown_input: str | None = None) -> SourceState:
+    """Of all its inputs, or of one."""
+    ended = _ended(source, shown_input)
+    good = ended.where(ImportRun.error.is_(None))
+    success = _summary((await session.execute(good.limit(1))).scalar())
+    changed = _summary((await session.execute(good.where(~ImportRun.input_unchanged).limit(1))).scalar())
+    failed = ended.where(ImportRun.error.is_not(None))
+    if success is not None:
+        failed = failed.where(ImportRun.started_at > success.started_at)
+    failures = int(await session.scalar(select(func.count()).select_from(failed.subquery())) or 0)
+    newest = (await session.execute(failed.limit(1))).scalar()
+    return SourceState(success, changed, failures, _failure(newest))
+
+
+def _ended(source: str, shown_input: str | None = None) -> Select[Any]:
+    """Runs that are over, the newest first."""
+    query = select(ImportRun).where(ImportRun.source == source, ImportRun.finished_at.is_not(None))
+    if shown_input is not None:
+        query = query.where(ImportRun.input == shown_input)
+    return query.order_by(ImportRun.started_at.desc(), ImportRun.id.desc())
+
+
+def _summary(run: ImportRun | None) -> ImportSummary | None:
+    if run is None or run.finished_at is None:
+        return None
+    return ImportSummary(run.started_at, run.finished_at, run.report or {})
+
+
+def _failure(run: ImportRun | None) -> Failure | None:
+    if run is None or run.finished_at is None:
+        return None
+    return Failure(run.finished_at, run.error or "", run.not_before)
+
+
+async def newest_version(session: AsyncSession, source: str, shown_input: str) -> dict[str, Any] | None:
+    """What version of this input the stations are from; `None`: they are from another input, or it has none."""
+    newest = (await session.execute(_ended(source).where(ImportRun.error.is_(None)).limit(1))).scalar()
+    return newest.input_version if newest is not None and newest.input == shown_input else None
+
+
+async def comparable_report(session: AsyncSession, source: str, shown_input: str) -> dict[str, Any] | None:
+    """The report of the newest import that should have read about as much as one of the whole of this input."""
+    alike = ImportRun.full | (ImportRun.input == shown_input)
+    good = _ended(source).where(ImportRun.error.is_(None), ~ImportRun.input_unchanged, alike)
+    newest = (await session.execute(good.limit(1))).scalar()
+    return newest.report if newest is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One import, ended or not."""
+
+    started_at: datetime
+    finished_at: datetime | None
+    """`None`: it is under way, or its process was killed."""
+    error: str | None
+    input_unchanged: bool
+    report: dict[str, Any] | None
+
+
+async def newest_runs(session: AsyncSession, source: str, limit: int) -> list[Run]:
+    """The newest first."""
+    columns = [getattr(ImportRun, each.name) for each in fields(Run)]
+    query = select(*columns).where(ImportRun.source == source).order_by(ImportRun.started_at.desc()).limit(limit)
+    return [Run(*row) for row in (await session.execute(query)).all()]
+
+
+async def end_orphans(session: AsyncSession, begun_before: datetime, now: datetime) -> int:
+    """Note of runs without an end that their process was stopped; return how many there were."""
+    orphans = ImportRun.finished_at.is_(None) & (ImportRun.started_at < begun_before)
+    return _row_count(await session.execute(update(ImportRun).where(orphans).values(finished_at=now, error=STOPPED)))
+
+
+async def forget_runs(session: AsyncSession, begun_before: datetime) -> int:
+    """Delete runs that are over and older than that; return how many. Of each source and input the newest that ended
+    well stay: they are what the next import goes by."""
+    kept = (
+        select(func.max(ImportRun.id))
+        .where(ImportRun.error.is_(None), ImportRun.finished_at.is_not(None))
+        .group_by(ImportRun.source, ImportRun.input, ImportRun.full, ImportRun.input_unchanged)
     )
-    newest = (await session.execute(ended)).first()
-    good = (await session.execute(ended.where(ImportRun.error.is_(None)))).first()
-    success = None if good is None else ImportSummary(good.started_at, good.finished_at, good.report)
-    return SourceState(name, cadence_s, success, newest is not None and newest.error is not None)
+    old = ImportRun.finished_at.is_not(None) & (ImportRun.started_at < begun_before) & ImportRun.id.not_in(kept)
+    return _row_count(await session.execute(delete(ImportRun).where(old)))
 
 
-async def last_success(session: AsyncSession, source: str, shown_input: str) -> datetime | None:
-    """When the newest import from this input began that ended well; `None`: there was none."""
-    began: datetime | None = await session.scalar(
-        select(ImportRun.started_at)
-        .where(
-            ImportRun.source == source,
-            ImportRun.input == shown_input,
-            ImportRun.finished_at.is_not(None),
-            ImportRun.error.is_(None),
-        )
-        .order_by(ImportRun.started_at.desc())
-        .limit(1)
-    )
-    return began
+def _row_count(done: Any) -> int:
+    return cast("CursorResult[Any]", done).rowcount

@@ -80,7 +80,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 def load(database: Database, tmp_path: Path) -> Any:
     """Import lines; options as keywords."""
 
-    async def load(*lines: str, **options: bool) -> Report:
+    async def load(*lines: str, **options: Any) -> Report:
         file = tmp_path / "input.txt"
         file.write_text("".join(line + "\n" for line in lines))
         report = await run_import(database, SOURCE, str(file), ImportOptions(tmp_path, **options))
@@ -183,7 +183,7 @@ async def test_a_dry_run_reports_the_same_and_stores_nothing(load: Any, database
 
 async def test_full_removes_what_has_vanished_but_not_what_was_refused(load: Any, database: Database) -> None:
     await load(*LINES)
-    report = await load("1,title 1,13.1,52.5", "2,bad,13.2,52.5", "3,nowhere,0,0", full=True)
+    report = await load("1,title 1,13.1,52.5", "2,bad,13.2,52.5", "3,nowhere,0,0", full=True, accept_shrunken=True)
     assert report.removed == 4
     assert set(await _titles(database)) == {"1", "2", "3"}
 
@@ -224,8 +224,9 @@ async def test_full_removes_nothing_when_a_refused_record_could_be_any_station(
     file.write_text("\n".join([header, *rows]) + "\n")
     await run_import(database, find_source("afdc"), str(file), ImportOptions(tmp_path, full=True))
     file.write_text("\n".join([header, *rows[:3], rows[3] + ",EXTRA"]) + "\n")
+    options = ImportOptions(tmp_path, full=True, accept_shrunken=True)
     with pytest.raises(SourceFormatError, match="Nothing was removed"):
-        await run_import(database, find_source("afdc"), str(file), ImportOptions(tmp_path, full=True))
+        await run_import(database, find_source("afdc"), str(file), options)
     assert len(await _titles(database)) == 5
 
 
@@ -245,7 +246,7 @@ async def test_two_imports_of_one_source_at_once_are_right(database: Database, t
 async def test_full_with_nothing_usable_is_refused(load: Any, database: Database) -> None:
     await load(*LINES)
     with pytest.raises(SourceFormatError, match="--full"):
-        await load("1,bad,13.1,52.5", full=True)
+        await load("1,bad,13.1,52.5", full=True, accept_shrunken=True)
     assert len(await _titles(database)) == 7
 
 

@@ -4,9 +4,6 @@ Open Charge Map API 3.0, `GET /v3/poi`. It has no page numbers: `sortby=id_asc&g
 follows. The project's own export reads 1,000 POI at a time in this way (openchargemap/ocm-export, README).
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any, BinaryIO
 
@@ -14,33 +11,23 @@ import httpx2 as httpx
 import orjson
 
 from app.errors import FetchError
-from app.sources.fetch import without_secrets
+from app.sources.guest import Guest, too_large
+from app.sources.locations import without_secrets
 from app.sources.ocm.fields import folded, integer
 
-ATTEMPTS = 4
-LONGEST_WAIT_S = 120.0
-"""A server that wants more patience before the next attempt is left alone."""
 _KEY_HINT = "Set OCM_API_KEY to a key from openchargemap.org (sign in, then `my apps`)."
 
 Poi = dict[str, Any]
-Sleep = Callable[[float], Awaitable[object]]
-"""Takes seconds."""
 
 
 async def download_pages(
-    url: str,
-    to: BinaryIO,
-    client: httpx.AsyncClient,
-    *,
-    api_key: str | None,
-    page_size: int = 1_000,
-    sleep: Sleep = asyncio.sleep,
+    url: str, to: BinaryIO, guest: Guest, *, api_key: str | None, page_size: int = 1_000
 ) -> None:
     """Write all POI that `url` asks for, as a JSON array with one of them a line.
 
     Parameters in `url` (`countrycode`, `modifiedsince`, `opendata`, ...) are kept, save those that paging needs. One
     page at a time is in memory; one with fewer than `page_size` POI is the last. The array is closed only when all is
-    there, so that a file cut short is seen to be one. Time limits are those of `client`.
+    there, so that a file cut short is seen to be one.
 
     Raises FetchError, whose message holds neither the key nor the parameters.
     """
@@ -48,12 +35,14 @@ async def download_pages(
     to.write(b"[\n")
     last_id, separator = 0, b""
     while True:
-        page = _pois(await _answer(_page_url(url, page_size, last_id), headers, client, sleep))
+        page = await _page(_page_url(url, page_size, last_id), headers, guest)
         if page:
             last_id = _last_id(page, last_id, url, is_full=len(page) >= page_size)
         for poi in page:
             to.write(separator + orjson.dumps(poi))
             separator = b",\n"
+        if to.tell() > guest.limits.max_bytes:
+            raise too_large(without_secrets(url), guest.limits)
         if not page or len(page) < page_size:
             break
     to.write(b"\n]\n")
@@ -79,51 +68,19 @@ def _page_url(url: str, page_size: int, last_id: int) -> httpx.URL:
     return httpx.URL(url).copy_with(params=parameters)
 
 
-async def _answer(url: httpx.URL, headers: dict[str, str], client: httpx.AsyncClient, sleep: Sleep) -> httpx.Response:
-    """The answer to one page, asked for again while the server is busy, broken or out of reach.
+async def _page(url: httpx.URL, headers: dict[str, str], guest: Guest) -> list[Poi]:
+    """Redirects are not followed: they would carry the key elsewhere."""
 
-    Redirects are not followed: they would carry the key elsewhere."""
-    attempt = 1
-    while True:
-        wait_s = 2.0 ** (attempt - 1)
-        try:
-            response = await client.get(url, headers=headers, follow_redirects=False)
-        except httpx.RequestError as error:
-            fault = FetchError(f"{without_secrets(str(url))} could not be read: {type(error).__name__}.")
-        else:
-            if response.status_code == httpx.codes.OK:
-                return response
-            fault = _refusal(response)
-            if response.status_code != httpx.codes.TOO_MANY_REQUESTS and response.status_code < 500:
-                raise fault
-            wait_s = _retry_after_s(response) or wait_s
-        if attempt == ATTEMPTS or wait_s > LONGEST_WAIT_S:
-            raise fault
-        await sleep(wait_s)
-        attempt += 1
+    async def attempt() -> list[Poi]:
+        async with guest.ask(url, headers, follow_redirects=False, hint=_hint) as answer:
+            await answer.aread()
+        return _pois(answer)
+
+    return await guest.insist(attempt)
 
 
-def _refusal(response: httpx.Response) -> FetchError:
-    hint = ""
-    if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        hint = _KEY_HINT
-    elif response.next_request:
-        hint = f"Ask {without_secrets(str(response.next_request.url))} instead."
-    elif retry_after_s := _retry_after_s(response):
-        hint = f"It asks to be left alone for {retry_after_s:.0f} seconds."
-    return FetchError(f"{_shown(response)} answered {response.status_code} {response.reason_phrase}. {hint}".rstrip())
-
-
-def _retry_after_s(response: httpx.Response) -> float | None:
-    """RFC 9110 §10.2.3: seconds, or a date, which is measured against the server's own clock (`Date`)."""
-    asked = response.headers.get("Retry-After", "")
-    if asked.isdecimal():
-        return float(asked)
-    try:
-        pause = parsedate_to_datetime(asked) - parsedate_to_datetime(response.headers.get("Date", ""))
-    except (ValueError, TypeError):  # no date, or one of the two without a zone
-        return None
-    return max(pause.total_seconds(), 0.0)
+def _hint(answer: httpx.Response) -> str:
+    return _KEY_HINT if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN} else ""
 
 
 def _pois(response: httpx.Response) -> list[Poi]:

@@ -1,24 +1,27 @@
 """Getting inputs, against a server on this machine that answers whatever it is told to."""
 
 import gzip
-import io
 import os
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import BinaryIO
 
 import httpx2 as httpx
 import pytest
 
 from app.errors import FetchError
-from app.sources import fetch
-from app.sources.fetch import fetched, is_url, opened, without_secrets
+from app.sources import downloads
+from app.sources.downloads import Place, Version
+from app.sources.fetch import Fetching, fetched, opened
+from app.sources.guest import Guest, Limits
+from app.sources.hosts import Hosts
+from app.sources.locations import is_url, without_secrets
 
 TABLE = b"id;name\n1;one\n" + b"".join(b"%d;station number %d\n" % (n, n) for n in range(2_000))
+QUICK = Limits(free_bytes=0, first_pause_s=0.001, attempts=2)
 SECRETS = ("voltuser", "s3cret", "tok3n", "k3y")
 
 
@@ -65,17 +68,17 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
             thread.join()
 
 
-async def content(where: str) -> bytes:
+async def content(where: str, limits: Limits = QUICK) -> bytes:
     """What an adapter gets to read."""
-    async with fetched(where) as path:
-        with opened(path) as file:
+    async with fetched(where, Fetching(hosts=Hosts(1e6), limits=limits)) as got:
+        with opened(got.path) as file:
             return file.read()
 
 
-async def refusal(url: str) -> str:
+async def refusal(url: str, limits: Limits = QUICK) -> str:
     """What is said of a URL that gives nothing; it must hold no secret."""
     with pytest.raises(FetchError) as error:
-        await content(url)
+        await content(url, limits)
     assert not any(secret in str(error.value) for secret in SECRETS)
     return str(error.value)
 
@@ -115,9 +118,9 @@ async def test_a_redirect_is_followed(serve: Serve) -> None:
 
 
 async def test_a_download_is_deleted_afterwards(serve: Serve) -> None:
-    async with fetched(serve(Answer(TABLE))) as path:
-        assert path.read_bytes() == TABLE
-    assert not path.parent.exists()
+    async with fetched(serve(Answer(TABLE))) as got:
+        assert got.path.read_bytes() == TABLE
+    assert not got.path.parent.exists()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,10 @@ async def test_a_download_is_deleted_afterwards(serve: Serve) -> None:
             Answer(status=302, headers={"Location": "ftp://x.example/tok3n"}),
             " could not be read: UnsupportedProtocol",
         ),
-        (Answer(b"\xff" * 99, headers={"Content-Encoding": "deflate"}), " could not be read: DecodingError"),
+        (
+            Answer(TABLE, headers={"Content-Encoding": "deflate"}),
+            " came in an encoding that was not asked for: deflate.",
+        ),
     ],
 )
 async def test_what_a_server_fails_to_give_is_said_without_secrets(serve: Serve, answer: Answer, said: str) -> None:
@@ -157,24 +163,21 @@ async def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPat
     assert said.startswith(f"http://127.0.0.1:{port}/file could not be read: ConnectError ")
 
 
-async def test_a_download_ends_at_the_limit(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "MAX_BYTES", len(TABLE))
-    assert await content(serve(Answer(TABLE))) == TABLE
-    monkeypatch.setattr(fetch, "MAX_BYTES", len(TABLE) - 1)
-    assert (await refusal(serve(Answer(TABLE)))).endswith("/file is larger than 0 GiB.")
+async def test_a_download_ends_at_the_limit(serve: Serve) -> None:
+    assert await content(serve(Answer(TABLE)), replace(QUICK, max_bytes=len(TABLE))) == TABLE
+    said = await refusal(serve(Answer(TABLE)), replace(QUICK, max_bytes=len(TABLE) - 1))
+    assert said.endswith("/file is larger than 0 MB (FETCH_MAX_MB).")
 
 
-class FullDisk(io.BytesIO):
-    def write(self, _: object, /) -> int:
-        raise OSError(28, "No space left on device")
-
-
-async def test_a_full_disk_is_no_fault_of_the_server(serve: Serve) -> None:
-    async def download(url: str, _: BinaryIO, client: httpx.AsyncClient) -> None:
-        await fetch.download(url, FullDisk(), client)
+async def test_a_full_disk_is_no_fault_of_the_server(tmp_path: Path, serve: Serve) -> None:
+    async def download(url: str, _: Place, guest: Guest, known: Version | None) -> Version:
+        place = Place(tmp_path, url)
+        place.body.symlink_to("/dev/full")
+        place.clear = lambda: None  # type: ignore[method-assign]
+        return await downloads.download(url, place, guest, known)
 
     with pytest.raises(FetchError, match=r"/file could not be stored: No space left on device\.$"):
-        async with fetched(serve(Answer(TABLE)), download):
+        async with fetched(serve(Answer(TABLE)), Fetching(hosts=Hosts(1e6), limits=QUICK), download=download):
             pass
 
 
@@ -215,8 +218,8 @@ def test_a_url_is_known_by_its_scheme_in_any_case() -> None:
 async def test_a_path_is_left_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "stations.csv"
     path.write_bytes(TABLE)
-    async with fetched(str(path)) as found:
-        assert found == path
+    async with fetched(str(path)) as got:
+        assert got.path == path
     assert path.read_bytes() == TABLE
 
 
@@ -262,11 +265,10 @@ def test_gzip_is_undone_twice_at_most(tmp_path: Path) -> None:
         assert file.read() == inner
 
 
-def test_decompression_ends_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decompression_ends_at_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "stations.csv.gz"
     path.write_bytes(gzip.compress(b"0" * 5_000_000, mtime=0))
-    monkeypatch.setattr(fetch, "MAX_BYTES", 2_000_000)
-    with pytest.raises(FetchError, match="when decompressed"), opened(path):
+    with pytest.raises(FetchError, match="when decompressed"), opened(path, 2_000_000):
         pass
 
 
