@@ -37,6 +37,9 @@ bench: $(VENV)/.developing  ## Measure, and print ratios to the floor
 	$(BIN)/python -m benchmarks.logging_cost
 	$(BIN)/python -m benchmarks.caching
 	$(BIN)/python -m benchmarks.batches
+	$(BIN)/python -m benchmarks.exports
+	$(BIN)/python -m benchmarks.jobs
+	$(BIN)/python -m benchmarks.takeover
 
 lock: $(VENV)/.developing  ## Choose the newest allowed versions anew
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev pyproject.toml \

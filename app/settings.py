@@ -1,10 +1,12 @@
 """Settings from the environment (or `.env`). Read in `app.main`, the command line and `app.db` only."""
 
+import re
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -17,9 +19,86 @@ from app.utils.caching import CacheSettings
 from app.utils.memory_optimization import MemorySettings
 from app.utils.metrics import MetricsSettings
 
+_NAME = r"[a-z0-9_-]+"
+
+
+def _pairs(text: str, value: str) -> dict[str, str]:
+    """`name=value` pairs with white space or commas between them. Raises ValueError, which shows no value."""
+    parts = [part for part in re.split(rf"[\s,]+(?={_NAME}=)", text.strip(" \t\r\n,")) if part]
+    found = [re.fullmatch(rf"({_NAME})=({value})", part) for part in parts]
+    for number, match in enumerate(found, start=1):
+        if match is None:
+            raise ValueError(f"entry {number} of {len(found)} is not of the form NAME=VALUE")
+    pairs = {match[1]: match[2] for match in found if match}
+    if len(pairs) < len(found):
+        raise ValueError("a name stands there twice")
+    return pairs
+
+
+class SourceSettings(BaseSettings):
+    """From where sources are kept fresh, and what that may take."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+
+    source_urls: SecretStr = SecretStr("")
+    """`name=URL` for each source that is to be read from a file by itself; a URL may hold a key."""
+    source_cadence_hours: str = ""
+    """`name=hours` for each source that is to be read otherwise than as often as its publisher renews it."""
+    fetch_max_mb: Annotated[float, Field(gt=0)] = 4_000.0
+    """10^6 bytes that an input may have, as it comes and decompressed."""
+    fetch_contact: str = ""
+    """URL or mail address that is told to the hosts, so that they can turn to somebody."""
+    imports_kept_days: Annotated[float, Field(ge=1)] = 90.0
+    """How long reports of imports and lists of rejected records are kept."""
+    vanished_kept_days: Annotated[float, Field(ge=2)] = 90.0
+    """How long a station that its source has no more could come back under its old id. More than the day that changes
+    are kept for, so that every process has heard of it before."""
+
+    @field_validator("source_urls")
+    @classmethod
+    def _urls(cls, given: SecretStr) -> SecretStr:
+        _pairs(given.get_secret_value(), r"(?i:https?)://[^\s/]\S*")
+        return given
+
+    @field_validator("source_cadence_hours")
+    @classmethod
+    def _hours(cls, given: str) -> str:
+        if any(not 0 < float(hours) <= _MOST_HOURS for hours in _pairs(given, r"\d+(?:\.\d+)?").values()):
+            raise ValueError(f"hours must be over 0 and at most {_MOST_HOURS:,}")
+        return given
+
+    @field_validator("fetch_contact")
+    @classmethod
+    def _contact(cls, given: str) -> str:
+        if not (given.isascii() and given.isprintable()):
+            raise ValueError("it goes into a header, so it must be ASCII")
+        return given
+
+    @property
+    def urls_by_source(self) -> dict[str, str]:
+        """Of SOURCE_URLS."""
+        return _pairs(self.source_urls.get_secret_value(), r"\S+")
+
+    @property
+    def cadences(self) -> dict[str, timedelta]:
+        """Of SOURCE_CADENCE_HOURS, by source."""
+        return {
+            name: timedelta(hours=float(hours)) for name, hours in _pairs(self.source_cadence_hours, r"\S+").items()
+        }
+
+
+_MOST_HOURS = 8_760
+
 
 class Settings(
-    LoggingSettings, MetricsSettings, CacheSettings, MemorySettings, BatchSettings, TaskSettings, BaseSettings
+    LoggingSettings,
+    MetricsSettings,
+    CacheSettings,
+    MemorySettings,
+    BatchSettings,
+    TaskSettings,
+    SourceSettings,
+    BaseSettings,
 ):
     """Every setting, with its unit and default: those of the toolkit, and the service's own."""
 
@@ -31,6 +110,12 @@ class Settings(
     """`sqlite:///path` or `postgresql://user:password@host/name`; empty: `voltway.db` in DATA_DIR."""
     replica_poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.5
     """How often a serving process looks for changes made by other processes."""
+    export_kept_hours: Annotated[float, Field(gt=0)] = 24.0
+    """How long the files of exports can be fetched."""
+    export_max_total_mb: Annotated[float, Field(gt=0)] = 10_000.0
+    """10^6 bytes that the files of exports may take together: the oldest make room for new ones."""
+    export_min_free_mb: Annotated[float, Field(ge=0)] = 1_000.0
+    """10^6 bytes of the disk that exports leave free, for the database above all."""
     ocm_api_key: SecretStr | None = None
     """Key for the Open Charge Map API."""
 

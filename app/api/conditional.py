@@ -19,12 +19,13 @@ def unless_known(request: Request, body: bytes, headers: Mapping[str, str] | Non
     headers = headers or {}
     etag = f'"{blake2b(body + repr(headers).encode(), digest_size=12).hexdigest()}"'
     known = request.headers.get("if-none-match")
-    if known and _names(known, etag):
+    if known and names(known, etag):
         return Response(status_code=304, headers={"ETag": etag, **_KEEP_BUT_ASK})
     return Response(body, headers={**headers, "ETag": etag, **_KEEP_BUT_ASK}, media_type="application/json")
 
 
-def _names(known: str, etag: str) -> bool:
-    """By weak comparison: proxies that compress mark the tags that they pass on as weak."""
+def names(known: str, etag: str) -> bool:
+    """Whether an `If-None-Match` names the tag, by weak comparison: proxies that compress mark the tags that they
+    pass on as weak."""
     tags = (tag.strip().removeprefix("W/") for tag in known.split(","))
-    return any(tag in {etag, "*"} for tag in tags)
+    return any(tag in {etag.removeprefix("W/"), "*"} for tag in tags)

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from app.auth import KeyRing
 from app.db import Database
 from app.ingest.bulk import StationWriter
+from app.ingest.feeds import Feed
 from app.replica import Follower
 from app.utils.background_tasks import JobQueue
 
@@ -19,6 +20,7 @@ class Resources(TypedDict):
     keys: KeyRing
     writer: StationWriter
     jobs: JobQueue
+    feeds: tuple[Feed, ...]
 
 
 def _resources(request: Request) -> Resources:
@@ -45,8 +47,13 @@ def _jobs(request: Request) -> JobQueue:
     return _resources(request)["jobs"]
 
 
+def _feeds(request: Request) -> tuple[Feed, ...]:
+    return _resources(request)["feeds"]
+
+
 DatabaseDep = Annotated[Database, Depends(_database)]
 FollowerDep = Annotated[Follower, Depends(_follower)]
 KeyRingDep = Annotated[KeyRing, Depends(_keys)]
 StationWriterDep = Annotated[StationWriter, Depends(_writer)]
 JobsDep = Annotated[JobQueue, Depends(_jobs)]
+FeedsDep = Annotated[tuple[Feed, ...], Depends(_feeds)]

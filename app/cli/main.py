@@ -13,8 +13,13 @@ from app.errors import ConfigurationError, VoltWayError
 
 _PARTS = {
     "serve": "serve:serve",
+    "worker": "worker:worker",
+    "jobs": "jobs:jobs",
     "migrate": "migrate:migrate",
     "import": "imports:import_",
+    "sync": "sources:sync",
+    "sources": "sources:sources",
+    "export": "export:export",
     "near": "near:near",
     "demo": "demo:demo",
     "keys": "keys:keys",

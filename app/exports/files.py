@@ -2,18 +2,24 @@
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
 
+from app.errors import VoltWayError
 from app.settings import Settings
 
-KEPT_FOR = timedelta(days=1)
 _TEMPORARY = ".part"
+_MB = 1_000_000
+
+
+class ExportSpaceError(VoltWayError):
+    """There is no room for the file; the message names the setting."""
 
 
 def export_folder() -> Path:
@@ -22,17 +28,29 @@ def export_folder() -> Path:
 
 
 class HashedFile:
-    """Counts and hashes what is written through it."""
+    """Counts and hashes what is written through it. As much of a file as pyarrow needs."""
+
+    closed = False
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._hash = hashlib.sha256()
         self.bytes = 0
 
-    def write(self, data: bytes) -> None:
-        self._file.write(data)
+    def write(self, data: bytes) -> int:
+        written = self._file.write(data)
         self._hash.update(data)
-        self.bytes += len(data)
+        self.bytes += written
+        return written
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        """Whoever opened the file closes it."""
 
     @property
     def sha256(self) -> str:
@@ -59,10 +77,64 @@ def appearing(path: Path) -> Iterator[HashedFile]:
             temporary.unlink(missing_ok=True)
 
 
-def remove_expired(kept_for: timedelta = KEPT_FOR) -> int:
-    """Delete files written longer ago than that; returns how many."""
-    before = time.time() - kept_for.total_seconds()
-    expired = [path for path in export_folder().glob("*") if path.is_file() and path.stat().st_mtime < before]
+def expires_at(path: Path) -> datetime | None:
+    """When a file in the export folder is removed; `None`: it is no more, or should be no more."""
+    try:
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
+    end = written + timedelta(hours=Settings.load().export_kept_hours)
+    return end if end > datetime.now(UTC) else None
+
+
+def remove_expired(kept_for: timedelta | None = None) -> int:
+    """Delete files written longer ago than that (`None`: EXPORT_KEPT_HOURS); returns how many."""
+    kept = timedelta(hours=Settings.load().export_kept_hours) if kept_for is None else kept_for
+    before = time.time() - kept.total_seconds()
+    expired = [path for path, file in _oldest_first() if file.st_mtime < before]
     for path in expired:
         path.unlink(missing_ok=True)
     return len(expired)
+
+
+def make_room() -> None:
+    """Remove the oldest finished exports until all files together are not larger than EXPORT_MAX_TOTAL_MB.
+
+    Raises ExportSpaceError when what is being written is larger alone, or when less than EXPORT_MIN_FREE_MB are left
+    on the disk: that is the database's, and other exports are not sacrificed for what others have filled.
+    """
+    check_free_space()
+    most = Settings.load().export_max_total_mb * _MB
+    files = _oldest_first()
+    total = sum(file.st_size for _, file in files)
+    for path, file in files:
+        if total <= most:
+            return
+        if path.suffix != _TEMPORARY:
+            path.unlink(missing_ok=True)
+            total -= file.st_size
+    if total > most:
+        raise ExportSpaceError(
+            f"The file is larger than exports may be together, {most / _MB:g} MB (EXPORT_MAX_TOTAL_MB). "
+            "Ask for a part: by country, source, connector or bbox."
+        )
+
+
+def check_free_space() -> None:
+    """Raises ExportSpaceError when the disk is nearly full."""
+    folder = export_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    least = Settings.load().export_min_free_mb * _MB
+    if shutil.disk_usage(folder).free < least:
+        raise ExportSpaceError(
+            f"The server's disk has less than {least / _MB:g} MB left (EXPORT_MIN_FREE_MB); try again later."
+        )
+
+
+def _oldest_first() -> list[tuple[Path, os.stat_result]]:
+    """Also what is being written."""
+    found = []
+    for path in export_folder().glob("*"):
+        with suppress(FileNotFoundError):  # another process has removed it
+            found.append((path, path.stat()))
+    return sorted(found, key=lambda each: each[1].st_mtime)

@@ -2,12 +2,13 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
+from app.exports.files import HashedFile
 from app.exports.request import ExportFormat
 from app.stations.model import StoredStation
 from app.stations.status import station_status
@@ -75,7 +76,7 @@ def _feature(station: StoredStation) -> dict[str, Any]:
     return {"type": "Feature", "id": station.id, "geometry": geometry, "properties": properties}
 
 
-FORMATS = {
+_TEXTS = {
     ExportFormat.CSV: Format(_csv_rows, head=_csv([_COLUMNS])),
     ExportFormat.NDJSON: Format(_lines),
     ExportFormat.GEOJSON: Format(
@@ -87,4 +88,44 @@ MEDIA_TYPES = {
     ExportFormat.CSV: "text/csv; charset=utf-8",
     ExportFormat.NDJSON: "application/x-ndjson",
     ExportFormat.GEOJSON: "application/geo+json",
+    ExportFormat.GEOPARQUET: "application/vnd.apache.parquet",
 }
+
+
+class StationWriter(Protocol):
+    """Writes one file; in the end either `finish` or `discard` is called."""
+
+    def write(self, stations: Sequence[StoredStation]) -> None:
+        """The next page."""
+
+    def finish(self) -> None:
+        """Write what is still to be written."""
+
+    def discard(self) -> None:
+        """The file will not be whole: let go of it."""
+
+
+class _TextWriter:
+    def __init__(self, kind: Format, file: HashedFile) -> None:
+        self._kind, self._file = kind, file
+        self._between = b""
+        file.write(kind.head)
+
+    def write(self, stations: Sequence[StoredStation]) -> None:
+        self._file.write(self._between + self._kind.body(stations))
+        self._between = self._kind.between
+
+    def finish(self) -> None:
+        self._file.write(self._kind.tail)
+
+    def discard(self) -> None:
+        pass
+
+
+def station_writer(format_: ExportFormat, file: HashedFile) -> StationWriter:
+    """Begin a file. Nothing that it has written need be kept in memory by the caller."""
+    if format_ is ExportFormat.GEOPARQUET:
+        from app.exports.geoparquet import GeoParquetWriter  # noqa: PLC0415 - pyarrow takes half a second to load
+
+        return GeoParquetWriter(file)
+    return _TextWriter(_TEXTS[format_], file)

@@ -71,6 +71,8 @@ class Parsed:
     notes: tuple[str, ...] = ()
     """What was stored otherwise than delivered, one short phrase each, from a short list so that they can be
     counted (the offending code may be part of it): `connector code 99 unknown, stored as other`."""
+    facts: SourceFacts | None = None
+    """Of the station's own source, where the input has stations of several; its name is `station.source`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Result, Row, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, Result, Row, Select, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.bulk import upsert_many
 from app.db.dialect import take_turns
 from app.stations.model import EvseDocument, EvseState, StationCreate, StoredStation, derive, evse_documents
+from app.stations.query import Box
 from app.stations.status import expires_at
 from app.stations.tables import EvseStatusRow, Source, Station
 from app.stations.vocabulary import ConnectorType, EvseStatus
@@ -22,6 +23,7 @@ PAGE = 1_000
 _STATIONS: Any = Station.__table__
 _STATUS: Any = EvseStatusRow.__table__
 _KEPT = {"id", "source", "external_id", "created_at"}
+_STATUSES = {status.value: status for status in EvseStatus}
 _REPLACED = tuple(column.name for column in _STATIONS.columns if column.name not in _KEPT)
 
 
@@ -104,6 +106,12 @@ async def erase_source(session: AsyncSession, source: str) -> int:
     return _row_count(await session.execute(delete(_STATIONS).where(_STATIONS.c.source == source)))
 
 
+async def erase_vanished(session: AsyncSession, before: datetime, limit: int) -> int:
+    """Delete stations for good that vanished before that time, at most so many; return how many."""
+    vanished = select(_STATIONS.c.id).where(_STATIONS.c.deleted_at < before).limit(limit)
+    return _row_count(await session.execute(delete(_STATIONS).where(_STATIONS.c.id.in_(vanished))))
+
+
 async def external_ids(session: AsyncSession, source: str) -> AsyncIterator[list[str]]:
     """Yield the external ids of a source's present stations, a page at a time."""
     after = 0
@@ -174,6 +182,7 @@ class Selection:
     source: str | None = None
     connectors: tuple[ConnectorType, ...] = ()
     """It has one of these."""
+    box: Box | None = None
 
     def of(self, query: Select[Any]) -> Select[Any]:
         if self.country is not None:
@@ -183,7 +192,17 @@ class Selection:
         if self.connectors:
             mask = sum({connector.bit for connector in self.connectors})
             query = query.where(Station.connector_mask.bitwise_and(mask) != 0)
+        if self.box is not None:
+            query = query.where(_inside(self.box))
         return query
+
+
+def _inside(box: Box) -> ColumnElement[bool]:
+    west, east = Station.longitude >= box.west, Station.longitude <= box.east
+    inside = and_(west, east) if box.west <= box.east else or_(west, east)
+    if 180 in {abs(box.west), abs(box.east)}:  # 180° east and west are one meridian
+        inside = or_(inside, func.abs(Station.longitude) == 180)
+    return and_(inside, Station.latitude.between(box.south, box.north))
 
 
 async def count_selected(session: AsyncSession, selection: Selection) -> int:
@@ -271,15 +290,14 @@ def _evse_state(evse: EvseDocument, observation: Row[Any] | None, now: datetime)
             status = _status(observation.status)
         else:
             expiry = None  # it has happened
-    return EvseState(evse["uid"], evse.get("evse_id"), status, observed_at, expiry, evse["connectors"])
+    return EvseState(
+        evse["uid"], evse.get("evse_id"), status, observed_at, expiry, evse["connectors"], evse.get("status")
+    )
 
 
 def _status(word: str) -> EvseStatus:
     """A word that is none, which only a hand can have written, means nothing."""
-    try:
-        return EvseStatus(word)
-    except ValueError:
-        return EvseStatus.UNKNOWN
+    return _STATUSES.get(word, EvseStatus.UNKNOWN)
 
 
 def _row_count(done: Result[Any]) -> int:

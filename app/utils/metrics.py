@@ -125,6 +125,13 @@ job_duration_seconds = _histogram(
     ["name", "outcome"],
     buckets=(0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0),
 )
+schedule_paused = _gauge("schedule_paused", "1 while a schedule is paused", ["schedule"], join="livemostrecent")
+schedule_next_timestamp_seconds = _gauge(
+    "schedule_next_timestamp_seconds",
+    "When a schedule's next slot begins; in the past when no process keeps it (Unix time)",
+    ["schedule"],
+    join="livemostrecent",
+)
 
 # The catalogue in memory, and the sources that it comes from.
 replica_stations = _gauge("voltway_replica_stations", "Stations that a process can find", join="livemin")
@@ -139,12 +146,15 @@ source_cadence_seconds = _gauge(
 )
 source_last_success_timestamp_seconds = _gauge(
     "voltway_source_last_success_timestamp_seconds",
-    "When the last complete import of the source ended (Unix time)",
+    "When the source was last known to be up to date: imported, or found unchanged (Unix time)",
     ["source"],
     join="livemostrecent",
 )
 source_last_duration_seconds = _gauge(
-    "voltway_source_last_duration_seconds", "How long that import took", ["source"], join="livemostrecent"
+    "voltway_source_last_duration_seconds",
+    "How long the last complete import of the source took",
+    ["source"],
+    join="livemostrecent",
 )
 source_last_records = _gauge(
     "voltway_source_last_records",
@@ -154,6 +164,12 @@ source_last_records = _gauge(
 )
 source_failing = _gauge(
     "voltway_source_failing", "1 when the newest import of the source has failed", ["source"], join="livemostrecent"
+)
+source_failures_in_a_row = _gauge(
+    "voltway_source_failures_in_a_row",
+    "Imports of the source that have failed since one succeeded",
+    ["source"],
+    join="livemostrecent",
 )
 
 

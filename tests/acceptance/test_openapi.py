@@ -161,6 +161,13 @@ def _get(path: str) -> Provoke:
 
 
 LIST, ONE, WRITE = ("get", "/api/v1/stations"), ("get", "/api/v1/stations/{station_id}"), ("post", BULK)
+JOBS, JOB = ("get", "/api/v1/jobs"), ("get", "/api/v1/jobs/{job_id}")
+
+
+def _with(path: str, **headers: str) -> Provoke:
+    return lambda http: http.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
 PROVOKED: dict[tuple[Operation, str], Provoke] = {
     (LIST, "invalid-request"): _get("/api/v1/stations?latitude=95"),
     (ONE, "not-found"): _get("/api/v1/stations/999999999"),
@@ -171,11 +178,20 @@ PROVOKED: dict[tuple[Operation, str], Provoke] = {
     (WRITE, "content-too-large"): _post(b"[" + b",".join([b"1"] * (MAX_STATIONS + 1)) + b"]"),
     (WRITE, "unsupported-media-type"): _post(Content_Type="text/csv"),
     (WRITE, "invalid-request"): _post(b"[1]"),
+    (JOBS, "bad-request"): _with("/api/v1/jobs", Authorization="Bearer other"),
+    (JOBS, "unauthorized"): _with("/api/v1/jobs", X_API_Key=""),
+    (JOBS, "invalid-request"): _get("/api/v1/jobs?status=done"),
+    (JOB, "bad-request"): _with("/api/v1/jobs/1", Authorization="Bearer other"),
+    (JOB, "unauthorized"): _with("/api/v1/jobs/1", X_API_Key="wrong"),
+    (JOB, "not-found"): _get("/api/v1/jobs/1"),
+    (JOB, "invalid-request"): _get(f"/api/v1/jobs/{'1' * 201}"),
 }
 AWAY: dict[tuple[Operation, str], Provoke] = {
     (LIST, "service-unavailable"): _get("/api/v1/stations"),
     (ONE, "service-unavailable"): _get("/api/v1/stations/1"),
     (WRITE, "service-unavailable"): _post(),
+    (JOBS, "service-unavailable"): _get("/api/v1/jobs"),
+    (JOB, "service-unavailable"): _get("/api/v1/jobs/1"),
 }
 
 
@@ -196,6 +212,8 @@ def test_every_documented_error_comes_as_it_is_documented(
     http: httpx.Client, keys: dict[str, str], document: dict[str, Any]
 ) -> None:
     scope = {(WRITE, "forbidden"): _post(X_API_Key=keys["nothing"])}
+    for of, path in (JOBS, "/api/v1/jobs"), (JOB, "/api/v1/jobs/1"):
+        scope[of, "forbidden"] = _with(path, X_API_Key=keys["nothing"])
     _assert_provoked(http, PROVOKED | scope, document)
 
 
@@ -209,11 +227,11 @@ def test_no_error_of_these_operations_is_left_out(document: dict[str, Any]) -> N
     documented = {
         (of, kind)
         for of, operation in operations(document)
-        if of in {LIST, ONE, WRITE}
+        if of in {LIST, ONE, WRITE, JOBS, JOB}
         for answer in operation["responses"].values()
         for kind in answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
-    assert documented == {*PROVOKED, *AWAY, (WRITE, "forbidden")}
+    assert documented == {*PROVOKED, *AWAY, *((of, "forbidden") for of in (WRITE, JOBS, JOB))}
 
 
 def test_all_problem_types_are_listed(document: dict[str, Any]) -> None:

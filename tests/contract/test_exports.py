@@ -4,45 +4,26 @@ import csv
 import hashlib
 import io
 import json
-import time
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
-from app.api import errors
-from app.api.v1 import exports as routes
 from app.db import Database
-from app.exports import ExportRequestError, export_large_dataset, remove_expired
-from app.stations import repository, runs
-from app.stations.model import Connector, Evse, StationCreate
-from app.stations.vocabulary import ConnectorType
+from app.exports import ExportRequestError, ExportSpaceError, export_large_dataset, remove_expired
+from app.stations import repository
+from app.stations.model import StationCreate
 from app.utils.background_tasks import JobQueue
+from tests.contract.exporting import STATIONS, STRANGE, application, exported, fill, finished
 from tests.integration import work
 from tests.integration.test_jobs import until
-from tests.make import FACTS, NOW, station
-
-STRANGE = '=HYPERLINK("http://x"), "quoted"\r\nÆ'
-TESLA = (Evse(uid="1", evse_id="US*1", connectors=(Connector(type=ConnectorType.NACS, power_kw=250),)),)
-STATIONS = [
-    station("1", title=STRANGE, country="DE", latitude=-0.5, longitude=-179.75),
-    station("2", title="Plain", country="DE", operator="-1+1", price="0,49 €"),
-    station("3", title="West", country="US", evses=TESLA),
-]
-
-
-async def fill(database: Database, *stations: StationCreate, source: str = "test") -> None:
-    async with database.open_session() as session:
-        if source == "test":
-            await runs.register_source(session, FACTS.as_row())
-        await repository.store(session, source, stations, NOW)
+from tests.make import station
 
 
 @pytest.fixture(autouse=True)
@@ -145,8 +126,12 @@ async def test_all_pages_are_written_once(
         ({"connector": ["nacs", "ccs2"], "country": "DE"}, {"1", "2"}),
         ({"source": "test"}, {"1", "2", "3"}),
         ({"source": "local"}, set()),
+        ({"bbox": "13,52,14,53"}, {"2", "3"}),
+        ({"bbox": "179,-1,-179.5,0"}, {"1"}),
+        ({"bbox": "-179,-1,179,0"}, set()),
+        ({"bbox": "13,52,14,53", "country": "US"}, {"3"}),
     ],
-    ids=["country", "connector", "both", "source", "none"],
+    ids=["country", "connector", "both", "source", "none", "box", "antimeridian", "the other way", "box and country"],
 )
 @pytest.mark.usefixtures("catalogue")
 async def test_filters_combine(environment: Path, filters: dict[str, Any], expected: set[str]) -> None:
@@ -183,12 +168,14 @@ async def test_the_data_version_tells_whether_anything_has_changed(catalogue: Da
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"format": "geoparquet"}, "format: .*'csv', 'ndjson' or 'geojson'"),
+        ({"format": "xlsx"}, "format: .*'csv', 'ndjson', 'geojson' or 'geoparquet'"),
         ({"country": "Germany"}, "country: "),
         ({"connector": ["type9"]}, "connector: "),
-        ({"contry": "DE"}, "contry: there is no such filter; known are: country, source, connector"),
+        ({"contry": "DE"}, "contry: there is no such filter; known are: country, source, connector, bbox"),
+        ({"bbox": "1,2,3"}, "bbox: .*west,south,east,north"),
+        ({"bbox": "0,10,1,5"}, "bbox: .*south not above north"),
     ],
-    ids=["format", "country", "connector", "unknown"],
+    ids=["format", "country", "connector", "unknown", "half a box", "box upside down"],
 )
 async def test_what_cannot_be_exported_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ExportRequestError, match=message):
@@ -217,32 +204,9 @@ def queue(sqlite_url: str) -> JobQueue:
 
 @pytest.fixture
 def client(queue: JobQueue, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    """An application with these routes alone."""
     monkeypatch.setenv("DATABASE_URL", sqlite_url)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        database = Database(sqlite_url)
-        await fill(database, *STATIONS)
-        await database.close()
-        await queue.start()
-        yield {"jobs": queue}
-        await queue.stop(0.1)
-
-    app = FastAPI(lifespan=lifespan)
-    errors.install(app)
-    app.include_router(routes.router)
-    with TestClient(app) as client:
+    with application(sqlite_url, queue, *STATIONS) as client:
         yield client
-
-
-def finished(client: TestClient, job_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 15
-    while (status := client.get(f"/api/v1/export/status/{job_id}").json())["status"] in {"pending", "running"}:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    found: dict[str, Any] = status
-    return found
 
 
 def test_an_export_is_asked_for_made_and_fetched(client: TestClient) -> None:
@@ -318,3 +282,101 @@ def test_a_file_that_has_expired_is_gone(client: TestClient) -> None:
     remove_expired(timedelta(0))
     for path in (status["download"], status["licences"]):
         assert client.get(path).status_code == 410
+
+
+def test_the_same_box_in_another_spelling_is_the_same_export(
+    queue: JobQueue, client: TestClient, tmp_path: Path
+) -> None:
+    assert client.portal is not None
+    busy = [client.portal.call(_occupy, queue, tmp_path / f"busy-{number}") for number in range(5)]
+    boxes = ("13,52,14,53", " 13.0,52.0, 14e0,+53")
+    ids = {client.post("/api/v1/export/data", params={"bbox": box}).json()["job_id"] for box in boxes}
+    assert len(ids) == 1
+    for job_id in busy:
+        client.portal.call(queue.cancel, job_id)
+    assert finished(client, ids.pop())["result"]["rows"] == 2
+
+
+async def test_a_meridian_has_two_names(database: Database, environment: Path) -> None:
+    await fill(database, station("east", longitude=180.0), station("west", longitude=-180.0), station("far"))
+    for box in ("170,50,180,55", "-180,50,-170,55", "179,50,-179,55"):
+        result = await export_large_dataset(format="ndjson", bbox=box)
+        assert result["rows"] == 2, box
+    assert len(list(environment.glob("*.ndjson"))) == 3
+
+
+def test_the_status_tells_when_the_file_goes_and_then_it_is_gone(
+    client: TestClient, environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPORT_KEPT_HOURS", "2")
+    status = exported(client)
+    written = datetime.fromtimestamp((environment / status["result"]["file"]).stat().st_mtime, UTC)
+    assert datetime.fromisoformat(status["expires_at"]) == written + timedelta(hours=2)
+    monkeypatch.setenv("EXPORT_KEPT_HOURS", "0.0000001")
+    assert client.get(f"/api/v1/export/status/{status['id']}").json()["expires_at"] is None
+    assert client.get(status["download"]).status_code == 410
+    assert remove_expired() == 2
+
+
+@pytest.mark.usefixtures("catalogue")
+async def test_the_oldest_exports_make_room_for_a_new_one(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = [await export_large_dataset(format="ndjson") for _ in range(2)]
+    for age, result in ((200, first), (100, second)):
+        for name in (result["file"], result["licence_file"]):
+            at = (environment / name).stat().st_mtime - age
+            os.utime(environment / name, (at, at))
+    monkeypatch.setenv("EXPORT_MAX_TOTAL_MB", str(2.5 * (first["bytes"] + 330) / 1e6))
+    third = await export_large_dataset(format="ndjson")
+    left = {path.name for path in environment.iterdir()}
+    assert {second["file"], third["file"]} <= left
+    assert first["file"] not in left
+
+
+@pytest.mark.usefixtures("catalogue")
+async def test_an_export_larger_than_all_may_be_is_stopped_and_leaves_nothing(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPORT_MAX_TOTAL_MB", "0.0001")
+    for format_ in ("csv", "geoparquet"):
+        with pytest.raises(ExportSpaceError, match=r"EXPORT_MAX_TOTAL_MB.*Ask for a part"):
+            await export_large_dataset(format=format_)
+    assert list(environment.iterdir()) == []
+
+
+@pytest.mark.usefixtures("catalogue")
+async def test_a_disk_that_is_nearly_full_keeps_its_rest_and_the_exports_on_it(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = await export_large_dataset()
+    monkeypatch.setenv("EXPORT_MIN_FREE_MB", "1e12")
+    with pytest.raises(ExportSpaceError, match="EXPORT_MIN_FREE_MB"):
+        await export_large_dataset()
+    assert {path.name for path in environment.iterdir()} == {kept["file"], kept["licence_file"]}
+
+
+def test_a_nearly_full_disk_is_507_and_no_job(
+    client: TestClient, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPORT_MIN_FREE_MB", "1e12")
+    answer = client.post("/api/v1/export/data")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (507, "600")
+    assert answer.json()["type"] == "urn:voltway:problem:insufficient-storage"
+    assert sum(queue.get_stats().values()) == 0
+
+
+def test_an_export_that_has_no_room_says_so_to_its_client(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPORT_MAX_TOTAL_MB", "0.0001")
+    status = exported(client)
+    assert (status["status"], status["expires_at"], status["download"]) == ("failed", None, None)
+    assert status["error"].startswith("The file is larger than exports may be together")
+
+
+def test_an_unknown_export_is_documented_as_404_and_not_as_422(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in ("status/{job_id}", "download/{job_id}", "download/{job_id}/licences"):
+        operation = paths[f"/api/v1/export/{path}"]["get"]
+        assert "422" not in operation["responses"]
+        assert "404" in operation["responses"]
+        assert [each["name"] for each in operation["parameters"]] == ["job_id"]

@@ -1,5 +1,6 @@
 """The benchmarks measure what they say. How fast anything is, is not a matter of tests."""
 
+import asyncio
 import gzip
 import json
 import sqlite3
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from app.db import Database
+from app.exports.request import ExportFormat
 from app.sources import irve
 from app.sources.records import Parsed
-from benchmarks import catalogue, databases, engine, http, memory
+from benchmarks import catalogue, databases, engine, export_file, exports, http, jobs, memory, takeover
 from benchmarks.databases import Fresh
 from benchmarks.figures import print_table, spread
 from benchmarks.floor import read_rows, write_rows
@@ -141,6 +143,29 @@ def test_a_server_that_does_not_start_tells_why(fresh: Fresh) -> None:
         pass
 
 
+@pytest.mark.parametrize("how", ["plain", "voltway"])
+def test_every_format_is_exported_in_full(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "TEMPLATE", 20)
+    with exports.catalogue_of(60) as file:
+        assert _rows(f"sqlite:///{file}", "stations") == 60
+        for format_ in ExportFormat:
+            to = tmp_path / format_.value
+            rows = (
+                export_file.write_plainly(file, format_, to)
+                if how == "plain"
+                else asyncio.run(export_file.export(file, format_, to))
+            )
+            assert rows == 60
+            assert to.stat().st_size > 1_000
+
+
+def test_a_lone_export_tells_its_time_and_its_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "TEMPLATE", 20)
+    with exports.catalogue_of(20) as file:
+        done = exports.run(file, ExportFormat.NDJSON, "voltway")
+    assert (done.rows, done.seconds > 0, 20 < done.peak_mib < 1_000) == (20, True, True)
+
+
 def test_tables_can_be_pasted_into_markdown(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["file", "ratio"], [["a", spread([3, 1, 2], 0)]])
     assert capsys.readouterr().out.splitlines() == [
@@ -149,3 +174,17 @@ def test_tables_can_be_pasted_into_markdown(capsys: pytest.CaptureFixture[str]) 
         "| a    | 2 (1 to 3) |",
         "",
     ]
+
+
+async def test_the_job_benchmark_measures_every_figure(fresh: Fresh) -> None:
+    figures = await jobs.measure(fresh, 5, single_jobs=2, idle_s=0.1)
+    assert set(figures.jobs_per_s) == set(jobs.WORKERS)
+    assert len(figures.latencies_s) == 2
+    assert min(figures.floor_per_s, *figures.jobs_per_s.values(), *figures.latencies_s) > 0
+    assert len(list(jobs.rows(figures))) == 4 + len(jobs.WORKERS)
+
+
+async def test_the_takeover_table_tells_what_happened(fresh: Fresh, tmp_path: Path) -> None:
+    happened, took_s = await takeover.killed_before_start(fresh(), tmp_path)
+    assert happened == "completed, result 3"
+    assert took_s > 0

@@ -1,21 +1,34 @@
 """The catalogue as a file: asked for, made by a background job, fetched."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from hashlib import sha256
 from http import HTTPStatus
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from app.api.deps import JobsDep
 from app.api.errors import documented
 from app.api.parameters import given_once
+from app.api.v1 import _downloads
 from app.errors import DatabaseUnavailableError
-from app.exports import KEPT_FOR, MEDIA_TYPES, ExportFormat, ExportRequest, export_folder, export_large_dataset
+from app.exports import (
+    MEDIA_TYPES,
+    ExportFormat,
+    ExportRequest,
+    ExportSpaceError,
+    check_free_space,
+    expires_at,
+    export_folder,
+    export_large_dataset,
+)
 from app.utils.background_tasks import Job, JobQueue, JobStatus, QueueUnavailableError
 
 router = APIRouter(prefix="/api/v1/export", tags=["exports"])
@@ -23,14 +36,32 @@ router = APIRouter(prefix="/api/v1/export", tags=["exports"])
 MOST_ACTIVE = 3
 """Exports pending or running at a time: anybody may ask for one, and each takes disk and a worker's place."""
 RETRY_AFTER_S = 30
+RETRY_AFTER_FULL_S = 600
 TIME_LIMIT_S = 3_600.0
 _NAME = "export_data"
 _JOB_ID = "5e45249c-b60d-4b6c-bd55-f09a57f65d62"
 
 
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-_NO_FILE = documented(404, 409, 410, 422, 503)
-JobId = Annotated[str, Path(description="As the answer to `POST /api/v1/export/data` has it.")]
+_ID_PARAMETER = {
+    "parameters": [
+        {
+            "name": "job_id",
+            "in": "path",
+            "required": True,
+            "description": "As the answer to `POST /api/v1/export/data` has it.",
+            "schema": {"type": "string"},
+        }
+    ]
+}
+"""Documented by hand: FastAPI would also document a 422, and no id is invalid, only unknown."""
+
+
+def _job_id(request: Request) -> str:
+    return str(request.path_params["job_id"])
+
+
+JobId = Annotated[str, Depends(_job_id)]
 
 
 class Queued(BaseModel):
@@ -75,6 +106,10 @@ class ExportStatus(BaseModel):
     message: str = Field(examples=["96,117 of 96,117 stations"])
     result: ExportResult | None = Field(description="Null until `status` is `completed`.")
     error: str | None = Field(description="Only if `status` is `failed`.", examples=[None])
+    expires_at: datetime | None = Field(
+        description="When the file will be removed, unless others need its room earlier; null: there is none.",
+        examples=["2026-05-02T12:00:00Z"],
+    )
     download: str | None = Field(
         description="Path of the file, once it is ready.", examples=[f"/api/v1/export/download/{_JOB_ID}"]
     )
@@ -89,13 +124,15 @@ class ExportStatus(BaseModel):
     summary="Export stations",
     status_code=HTTPStatus.ACCEPTED,
     dependencies=[given_once()],
-    responses=documented(422, 503) | {429: {**documented(429)[429], "headers": _RETRY_AFTER}},
+    responses=documented(422, 503)
+    | {status: {**documented(status)[status], "headers": _RETRY_AFTER} for status in (429, 507)},
 )
 async def export_data(
     query: Annotated[ExportRequest, Query()], request: Request, response: Response, jobs: JobsDep
 ) -> Queued:
     """Begin to write all stations that pass the filters to a file. While an export is in work, asking for the same
     once more gives the same job."""
+    await _refuse_if_disk_is_full()
     key = f"export:{orjson.dumps(query.arguments, option=orjson.OPT_SORT_KEYS).decode()}"
     with _answering():
         job_id = await jobs.submit(
@@ -121,7 +158,19 @@ async def _refuse_if_too_many(jobs: JobQueue, job_id: str) -> None:
         )
 
 
-@router.get("/status/{job_id}", summary="How far an export is", responses=documented(404, 422, 503))
+async def _refuse_if_disk_is_full() -> None:
+    try:
+        await asyncio.to_thread(check_free_space)
+    except ExportSpaceError as error:
+        raise HTTPException(507, str(error), {"Retry-After": str(RETRY_AFTER_FULL_S)}) from None
+
+
+@router.get(
+    "/status/{job_id}",
+    summary="How far an export is",
+    responses=documented(404, 503),
+    openapi_extra=_ID_PARAMETER,
+)
 async def export_status(job_id: JobId, request: Request, jobs: JobsDep) -> ExportStatus:
     """Ask again every second or so until `status` is `completed`, `failed` or `cancelled`."""
     job = await _export(jobs, job_id)
@@ -133,42 +182,64 @@ async def export_status(job_id: JobId, request: Request, jobs: JobsDep) -> Expor
         progress=job.progress,
         message=job.message,
         result=ready,
-        error="The export could not be made; the log has the details under this id." if job.error else None,
+        error=_told(job.error) if job.error else None,
+        expires_at=await asyncio.to_thread(expires_at, _path(ready["file"])) if ready else None,
         download=str(path("download_export", job_id=job.id)) if ready else None,
         licences=str(path("download_licences", job_id=job.id)) if ready else None,
     )
 
 
+def _told(error: str) -> str:
+    """What the client can act on; of anything else, no more than where to look."""
+    kind, _, message = error.partition(": ")
+    if kind == ExportSpaceError.__name__:
+        return message
+    return "The export could not be made; the log has the details under this id."
+
+
+_NO_FILE = documented(404, 409, 410, 503)
 _TEXT: dict[int | str, dict[str, Any]] = {200: {"description": "The text.", "content": {"text/plain": {}}}}
 _FILE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file.", "content": {media_type: {} for media_type in MEDIA_TYPES.values()}},
+    200: {
+        "description": "The file.",
+        "content": {media_type: {} for media_type in MEDIA_TYPES.values()},
+        "headers": _downloads.HEADERS,
+    },
     206: {"description": "The part of the file that `Range` asks for."},
-    416: {"description": "`Range` lies outside of the file."},
+    304: {"description": "The client has the file: `If-None-Match` names it."},
+    **documented(416),
 }
 
 
 @router.get(
     "/download/{job_id}",
     summary="An export's file",
-    response_class=FileResponse,
+    response_class=StreamingResponse,
     responses=_FILE | _NO_FILE,
+    openapi_extra=_ID_PARAMETER,
 )
-async def download_export(job_id: JobId, jobs: JobsDep) -> FileResponse:
-    """Can be resumed: answers `Range`, with `ETag`. The file is kept for a day."""
+async def download_export(job_id: JobId, request: Request, jobs: JobsDep) -> Response:
+    """Can be resumed: answers one `Range`, with `ETag` and `If-Range`. `Accept-Encoding: zstd` or `gzip` has it
+    compressed on the way, without ranges; GeoParquet is compressed already."""
     result = await _ready(jobs, job_id)
-    return _file(result.file, MEDIA_TYPES[result.format])
+    compressible = result.format is not ExportFormat.GEOPARQUET
+    return await _answer(request, result.file, MEDIA_TYPES[result.format], result.sha256, compressible)
 
 
 @router.get(
     "/download/{job_id}/licences",
     summary="An export's sources and licences",
-    response_class=FileResponse,
-    responses=_NO_FILE | _TEXT,
+    response_class=StreamingResponse,
+    responses=_NO_FILE | _TEXT | documented(416),
+    openapi_extra=_ID_PARAMETER,
 )
-async def download_licences(job_id: JobId, jobs: JobsDep) -> FileResponse:
+async def download_licences(job_id: JobId, request: Request, jobs: JobsDep) -> Response:
     """What must be passed on with the file."""
     result = await _ready(jobs, job_id)
-    return _file(result.licence_file, "text/plain; charset=utf-8")
+    with _gone():
+        content = await asyncio.to_thread(_path(result.licence_file).read_bytes)
+    digest = sha256(content).hexdigest()
+    return await _answer(request, result.licence_file, "text/plain; charset=utf-8", digest, True)
 
 
 async def _export(jobs: JobQueue, job_id: str) -> Job:
@@ -186,11 +257,27 @@ async def _ready(jobs: JobQueue, job_id: str) -> ExportResult:
     return ExportResult.model_validate(job.result)
 
 
-def _file(name: str, media_type: str) -> FileResponse:
-    path = export_folder() / PurePath(name).name
-    if not path.is_file():
-        raise HTTPException(410, f"The file is no more: it is kept for {KEPT_FOR.days} day. Export again.")
-    return FileResponse(path, media_type=media_type, filename=f"voltway-stations{path.suffix}")
+async def _answer(request: Request, name: str, media_type: str, sha256: str, compressible: bool) -> Response:
+    path = _path(name)
+    with _gone():
+        if await asyncio.to_thread(expires_at, path) is None:
+            raise FileNotFoundError(path)
+        download = _downloads.Download(path, media_type, f"voltway-stations{path.suffix}", sha256, compressible)
+        return _downloads.answer(request, download)
+
+
+def _path(name: str) -> Path:
+    return export_folder() / PurePath(name).name
+
+
+@contextmanager
+def _gone() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise HTTPException(
+            410, "The file is no more: its time is over, or others needed its room. Export again."
+        ) from None
 
 
 @contextmanager
