@@ -45,6 +45,7 @@ def _jobs(request: Request) -> JobQueue:
     return _resources(request)["jobs"]
 
 
+ResourcesDep = Annotated[Resources, Depends(_resources)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 FollowerDep = Annotated[Follower, Depends(_follower)]
 KeyRingDep = Annotated[KeyRing, Depends(_keys)]

@@ -30,6 +30,8 @@ class Answer:
     """How many stations match in all; `None` for nearest anywhere, which does not look at all of them."""
     more: bool
     """Whether there is a next page."""
+    version: bytes
+    """To the same query, equal versions mean equal answers, in whatever process."""
 
 
 class Replica:
@@ -87,7 +89,8 @@ class Replica:
         rows = self._columns.matching(query, self._all_rows())
         end = query.skip + query.limit
         page = rows[np.argsort(self._columns.ids.used[rows])][query.skip : end]
-        return Answer([self._columns.fragments[row] + b"}" for row in page.tolist()], len(rows), end < len(rows))
+        items = [self._columns.fragments[row] + b"}" for row in page.tolist()]
+        return self._answer(items, page, total=len(rows), more=end < len(rows))
 
     def _nearest_within(self, query: StationQuery, origin: Vectors, radius_km: float) -> Answer:
         rows = self._columns.matching(query, self._within(origin, chord_of(radius_km)))
@@ -124,7 +127,11 @@ class Replica:
             b'%b,"distance_km":%r}' % (self._columns.fragments[row], mm / 1e6)
             for row, mm in zip(rows[order].tolist(), distance_mm[order].tolist(), strict=True)
         ]
-        return Answer(items, total, more=end < len(rows))
+        return self._answer(items, rows[order], total, more=end < len(rows))
+
+    def _answer(self, items: list[bytes], rows: Rows, total: int | None, more: bool) -> Answer:
+        version = self._columns.versions.used[rows].tobytes() + repr((total, more)).encode()
+        return Answer(items, total, more, version)
 
     def _within(self, origin: Vectors, chord: float) -> Rows:
         """Rows not farther than `chord`, of the indexed and of the later ones; all rows where that is quicker."""
