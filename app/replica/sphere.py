@@ -29,6 +29,12 @@ def unit_vectors(longitude_deg: NDArray[np.float64], latitude_deg: NDArray[np.fl
     )
 
 
+def unit_vector(longitude_deg: float, latitude_deg: float) -> tuple[float, float, float]:
+    """One of them, in less time."""
+    longitude, latitude = math.radians(longitude_deg), math.radians(latitude_deg)
+    return math.cos(latitude) * math.cos(longitude), math.cos(latitude) * math.sin(longitude), math.sin(latitude)
+
+
 def distances_mm(points: Vectors, origin: Vectors) -> NDArray[np.int64]:
     """Great-circle distances in whole millimetres, precise from 0 to the antipodes.
 

@@ -56,7 +56,7 @@ def _search(query: StationQuery, resources: Resources, scope: Scope) -> Content:
     headers = {} if answer.total is None else {"X-Total-Count": str(answer.total)}
     if answer.more:
         headers["Link"] = _next_page(scope, query)
-    return Content(b"[" + b",".join(answer.items) + b"]", answer.version, headers)
+    return Content(answer.body, answer.version, headers)
 
 
 def _next_page(scope: Scope, query: StationQuery) -> str:
