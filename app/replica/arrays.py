@@ -2,10 +2,11 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from app.replica.answer import Answer
 from app.replica.columns import Columns
-from app.replica.sphere import Rows, SphereIndex, Vectors, chord_of, distances_mm, unit_vectors
+from app.replica.sphere import CHORD_MARGIN, Rows, Vectors, chord_of, distances_mm, unit_vectors
 from app.stations.query import StationQuery
 
 _FIRST_NEIGHBOURS = 64
@@ -73,3 +74,20 @@ class ArraySearch:
         later = self._columns.points.used[self._index.size :]
         near = np.flatnonzero(np.linalg.norm(later - origin, axis=1) <= chord) + self._index.size
         return np.concatenate([self._index.within(origin, chord), near])
+
+
+class SphereIndex:
+    """Answers which of a fixed set of points are near a place."""
+
+    def __init__(self, points: Vectors) -> None:
+        self._tree = KDTree(points, balanced_tree=False, compact_nodes=False)
+        self.size = len(points)
+
+    def chord_to(self, origin: Vectors, k: int) -> float:
+        """Chord that reaches the k-th nearest point, 1 <= k <= size."""
+        distances, _ = self._tree.query(origin, k=[k])
+        return float(np.max(distances)) + CHORD_MARGIN
+
+    def within(self, origin: Vectors, chord: float) -> Rows:
+        """All points not farther than `chord`, in no particular order."""
+        return np.asarray(self._tree.query_ball_point(origin, chord), dtype=np.intp)

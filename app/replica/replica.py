@@ -7,7 +7,6 @@ from typing import Protocol
 import numpy as np
 
 from app.replica.answer import Answer
-from app.replica.arrays import ArraySearch
 from app.replica.columns import Columns, Render
 from app.stations.model import StoredStation
 from app.stations.query import StationQuery
@@ -43,7 +42,7 @@ class Replica:
         """`compiled`: search by the compiled kernel, which is faster and gives the same answers."""
         self._columns = Columns(render)
         self._row_of: dict[int, int] = {}
-        self._index: Callable[[Columns], Search] = CompiledSearch if compiled else ArraySearch
+        self._index = _search_class(compiled)
         self._search: Search = self._index(self._columns)
 
     def __len__(self) -> int:
@@ -105,3 +104,11 @@ class Replica:
             self._columns.compact()
             self._row_of = {int(station_id): row for row, station_id in enumerate(self._columns.ids.used)}
             self._search = self._index(self._columns)
+
+
+def _search_class(compiled: bool) -> Callable[[Columns], Search]:
+    if compiled:
+        return CompiledSearch
+    from app.replica.arrays import ArraySearch  # noqa: PLC0415 - scipy takes 0.4 s to import
+
+    return ArraySearch
