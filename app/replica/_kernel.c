@@ -5,6 +5,9 @@
    the antimeridian and the poles are places like any other, and the straight line (the chord) between two points grows
    with the distance over ground.
 
+   Each point has traits, a set of bits; of each range that is split the union is kept, so that what is rare is found
+   without looking at all that is common.
+
    All arrays belong to the caller; columns.py says what they mean. */
 
 #define _GNU_SOURCE /* memmem */
@@ -22,11 +25,21 @@
 #define EARTH_RADIUS_MM 6371008800.0
 #define ANY (-2) /* this column is not asked for */
 #define CODES 4
+#define TRAITS 3
+#define TYPES 0 /* which of them has a bit for each type of connector, from the lowest */
 
 typedef struct {
     double at[3];
     int64_t row;
 } Point;
+
+typedef struct {
+    const Point *points;
+    const uint8_t *axis;    /* by the middle of a range */
+    const uint64_t *traits; /* of each point */
+    const uint64_t *below;  /* by the middle of a range: the traits of all its points together */
+    int64_t size;
+} Tree;
 
 typedef struct {
     int64_t mm, id, row;
@@ -50,7 +63,7 @@ typedef struct {
     double west, south, east, north;
     int64_t radius_mm; /* negative: none */
     int64_t skip, limit;
-    int64_t type_mask; /* 0: any */
+    uint64_t any_of[TRAITS]; /* sets of traits of which each, unless it is empty, must meet the point's */
     int32_t has_box, status, min_power_w;
     int32_t code[CODES];
     const char *text; /* from here on not packed */
@@ -58,8 +71,7 @@ typedef struct {
 } Query;
 
 typedef struct {
-    const Point *tree;
-    const uint8_t *axis;
+    const Tree *tree;
     const Columns *columns;
     const Query *query;
     Found *heap; /* the k best so far; the worst of them first */
@@ -80,9 +92,10 @@ static int in_box(const Query *q, const double *position) {
 
 /* Whether one connector meets all that is asked of type, power and its EVSE's status. */
 static int has_connector(const Columns *c, const Query *q, int64_t row) {
-    if (!q->type_mask && q->min_power_w == ANY && q->status == ANY) return 1;
+    uint64_t types = q->any_of[TYPES];
+    if (!types && q->min_power_w == ANY && q->status == ANY) return 1;
     for (int64_t n = c->first[row], end = n + c->count[row]; n < end; n++) {
-        if (q->type_mask && (c->type[n] > 62 || !(q->type_mask >> c->type[n] & 1))) continue;
+        if (types && (c->type[n] > 63 || !(types >> c->type[n] & 1))) continue;
         if (q->min_power_w != ANY && c->power_w[n] < q->min_power_w) continue;
         if (q->status != ANY && c->connector_status[n] != q->status) continue;
         return 1;
@@ -159,6 +172,12 @@ static int64_t distance_mm(const double *a, const double *b) {
     return llrint(angle * EARTH_RADIUS_MM);
 }
 
+static int may_match(const Query *q, uint64_t traits) {
+    for (int n = 0; n < TRAITS; n++)
+        if (q->any_of[n] && !(q->any_of[n] & traits)) return 0;
+    return 1;
+}
+
 static void consider(Search *s, const double *at, int64_t row) {
     const Query *q = s->query;
     double x = at[0] - q->origin[0], y = at[1] - q->origin[1], z = at[2] - q->origin[2];
@@ -174,23 +193,29 @@ static void consider(Search *s, const double *at, int64_t row) {
     keep(s, (Found){mm, s->columns->id[row], row});
 }
 
+static void consider_point(Search *s, int64_t n) {
+    const Point *point = s->tree->points + n;
+    if (may_match(s->query, s->tree->traits[n])) consider(s, point->at, point->row);
+}
+
 /* `chord2` is a lower bound of the range's points: the squared distance to their half-spaces, by axis in `beyond`. */
 static void visit(Search *s, int64_t begin, int64_t end, const double beyond[3], double chord2) {
     double outside[3] = {beyond[0], beyond[1], beyond[2]};
     while (end - begin > LEAF) {
         int64_t middle = begin + (end - begin) / 2;
-        int axis = s->axis[middle];
-        double past = s->query->origin[axis] - s->tree[middle].at[axis];
+        if (!may_match(s->query, s->tree->below[middle])) return;
+        int axis = s->tree->axis[middle];
+        double past = s->query->origin[axis] - s->tree->points[middle].at[axis];
         int is_after_middle = past > 0;
         visit(s, is_after_middle ? middle + 1 : begin, is_after_middle ? end : middle, outside, chord2);
-        consider(s, s->tree[middle].at, s->tree[middle].row);
+        consider_point(s, middle);
         chord2 += past * past - outside[axis] * outside[axis];
         outside[axis] = past;
         if (chord2 - MARGIN > s->reach) return;
         if (is_after_middle) end = middle;
         else begin = middle + 1;
     }
-    for (; begin < end; begin++) consider(s, s->tree[begin].at, s->tree[begin].row);
+    for (; begin < end; begin++) consider_point(s, begin);
 }
 
 /* ---- building ---- */
@@ -245,44 +270,68 @@ static void split(Point *tree, uint8_t *axes, int64_t begin, int64_t end) {
     }
 }
 
+static uint64_t unite(const uint64_t *traits, uint64_t *below, int64_t begin, int64_t end) {
+    uint64_t all = 0;
+    if (end - begin <= LEAF) {
+        for (; begin < end; begin++) all |= traits[begin];
+        return all;
+    }
+    int64_t middle = begin + (end - begin) / 2;
+    all = traits[middle] | unite(traits, below, begin, middle) | unite(traits, below, middle + 1, end);
+    return below[middle] = all;
+}
+
 /* ---- for Python ---- */
 
+/* build(points, axes): put the points in the order of a tree. */
 static PyObject *build(PyObject *self, PyObject *args) {
     (void)self;
-    Py_buffer tree, axes;
-    if (!PyArg_ParseTuple(args, "w*w*", &tree, &axes)) return NULL;
-    int64_t size = tree.len / (int64_t)sizeof(Point);
+    Py_buffer points, axes;
+    if (!PyArg_ParseTuple(args, "w*w*", &points, &axes)) return NULL;
+    int64_t size = points.len / (int64_t)sizeof(Point);
     int fits = axes.len == size;
     if (fits) {
         Py_BEGIN_ALLOW_THREADS
-        split(tree.buf, axes.buf, 0, size);
+        split(points.buf, axes.buf, 0, size);
         Py_END_ALLOW_THREADS
     }
-    PyBuffer_Release(&tree);
+    PyBuffer_Release(&points);
     PyBuffer_Release(&axes);
-    if (!fits) return PyErr_Format(PyExc_ValueError, "one axis a point, please");
+    if (!fits) return PyErr_Format(PyExc_ValueError, "a tree has as many axes as points");
+    Py_RETURN_NONE;
+}
+
+/* summarise(traits, below): unite the traits of each range of the tree. */
+static PyObject *summarise(PyObject *self, PyObject *args) {
+    (void)self;
+    Py_buffer traits, below;
+    if (!PyArg_ParseTuple(args, "y*w*", &traits, &below)) return NULL;
+    int fits = traits.len == below.len;
+    if (fits) unite(traits.buf, below.buf, 0, traits.len / (int64_t)sizeof(uint64_t));
+    PyBuffer_Release(&traits);
+    PyBuffer_Release(&below);
+    if (!fits) return PyErr_Format(PyExc_ValueError, "a tree has as many summaries as points");
     Py_RETURN_NONE;
 }
 
 /* Look at everything, and leave the k best in s->heap, in order. */
-static void search(Search *s, int64_t indexed, const double *points, int64_t rows) {
+static void search(Search *s, const double *points, int64_t rows) {
     static const double nothing[3] = {0, 0, 0};
-    visit(s, 0, indexed, nothing, 0);
-    for (int64_t row = indexed; row < rows; row++) consider(s, points + 3 * row, row);
+    visit(s, 0, s->tree->size, nothing, 0);
+    for (int64_t row = s->tree->size; row < rows; row++) consider(s, points + 3 * row, row);
     qsort(s->heap, (size_t)s->size, sizeof(Found), by_distance);
 }
 
 /* The page as bytes of `Found`, how many are within the radius, and whether there is a next page. */
-static PyObject *answer(const Columns *columns, const Query *query, const Py_buffer *tree, const Py_buffer *axes,
-                        const Py_buffer *points) {
-    int64_t rows = points->len / (int64_t)(3 * sizeof(double)), indexed = tree->len / (int64_t)sizeof(Point);
+static PyObject *answer(const Tree *tree, const Columns *columns, const Query *query, const double *points,
+                        int64_t rows) {
     int64_t end = query->skip + query->limit, k = end < rows ? end + 1 : rows; /* one more tells of a next page */
     double radius2 = query->radius_mm < 0 ? INFINITY : chord2_of(query->radius_mm);
     double angle = (double)query->radius_mm / EARTH_RADIUS_MM, chord = 2 * sin(fmin(angle, M_PI) / 2);
-    Search s = {tree->buf, axes->buf, columns, query, malloc((size_t)(k + 1) * sizeof(Found)), 0, k, 0,
+    Search s = {tree, columns, query, malloc((size_t)(k + 1) * sizeof(Found)), 0, k, 0,
                 query->radius_mm < 0 ? -1 : chord * chord - MARGIN - 1e-9 * chord, radius2, INFINITY};
     if (!s.heap) return PyErr_NoMemory();
-    search(&s, indexed, points->buf, rows);
+    search(&s, points, rows);
     int64_t begin = query->skip < s.size ? query->skip : s.size;
     int64_t length = s.size - begin < query->limit ? s.size - begin : query->limit;
     PyObject *page = Py_BuildValue("(y#LO)", (const char *)(s.heap + begin), (Py_ssize_t)(length * (int64_t)sizeof(Found)),
@@ -291,18 +340,18 @@ static PyObject *answer(const Columns *columns, const Query *query, const Py_buf
     return page;
 }
 
-/* nearest(tree, axes, points, columns, texts, query, text) */
+/* nearest((points, axes, traits, below), all_points, columns, texts, query, text) */
 static PyObject *nearest(PyObject *self, PyObject *args) {
     (void)self;
-    Py_buffer tree, axes, points, column[COLUMNS];
+    Py_buffer indexed, axes, traits, below, points, column[COLUMNS];
     PyObject *columns, *page = NULL;
     PyObject *texts;
     Query query;
     const char *packed;
     Py_ssize_t packed_size;
     int held = 0;
-    if (!PyArg_ParseTuple(args, "y*y*y*O!O!y#y#", &tree, &axes, &points, &PyTuple_Type, &columns, &PyList_Type, &texts,
-                          &packed, &packed_size, &query.text, &query.text_size))
+    if (!PyArg_ParseTuple(args, "(y*y*y*y*)y*O!O!y#y#", &indexed, &axes, &traits, &below, &points, &PyTuple_Type,
+                          &columns, &PyList_Type, &texts, &packed, &packed_size, &query.text, &query.text_size))
         return NULL;
     if (packed_size != offsetof(Query, text) || PyTuple_Size(columns) != COLUMNS)
         PyErr_SetString(PyExc_ValueError, "not the query or the columns that this kernel was made for");
@@ -313,12 +362,15 @@ static PyObject *nearest(PyObject *self, PyObject *args) {
         Columns c = {column[0].buf, column[1].buf, column[2].buf,  column[3].buf, column[4].buf, column[5].buf,
                      {column[6].buf, column[7].buf, column[8].buf, column[9].buf},
                      column[10].buf, column[11].buf, column[12].buf, texts};
-        page = answer(&c, &query, &tree, &axes, &points);
+        Tree tree = {indexed.buf, axes.buf, traits.buf, below.buf, axes.len};
+        page = answer(&tree, &c, &query, points.buf, points.len / (int64_t)(3 * sizeof(double)));
     }
     while (held > 0) PyBuffer_Release(column + --held);
     PyBuffer_Release(&points);
+    PyBuffer_Release(&below);
+    PyBuffer_Release(&traits);
     PyBuffer_Release(&axes);
-    PyBuffer_Release(&tree);
+    PyBuffer_Release(&indexed);
     return page;
 }
 
@@ -382,6 +434,7 @@ static PyObject *join(PyObject *self, PyObject *args) {
 
 static PyMethodDef METHODS[] = {
     {"build", build, METH_VARARGS, NULL},
+    {"summarise", summarise, METH_VARARGS, NULL},
     {"nearest", nearest, METH_VARARGS, NULL},
     {"join", join, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

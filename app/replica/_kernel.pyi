@@ -2,10 +2,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-def build(tree: NDArray[Any], axes: NDArray[Any], /) -> None: ...
+def build(points: NDArray[Any], axes: NDArray[Any], /) -> None: ...
+def summarise(traits: NDArray[Any], below: NDArray[Any], /) -> None: ...
 def nearest(
-    tree: NDArray[Any],
-    axes: NDArray[Any],
+    tree: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
     points: NDArray[Any],
     columns: tuple[NDArray[Any], ...],
     texts: list[bytes],

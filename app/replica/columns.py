@@ -22,6 +22,10 @@ _NO_CONNECTOR = 255
 _NO_POWER = -1
 _NEVER = float("inf")
 
+_FIRST_STATUS_BIT = 32
+_POWER_BITS = [(power_kw, 1 << 40 + n) for n, power_kw in enumerate((11, 22, 43, 50, 100, 150, 250, 300, 350, 400))]
+"""Least power in kW, and the trait of the stations that have it."""
+
 Mask = NDArray[np.bool_]
 Number = TypeVar("Number", bound=np.generic)
 Render = Callable[[StoredStation], bytes]
@@ -85,6 +89,8 @@ class Columns:
         self.expires_at = Growing(np.float64)
         """When a live status of the station ceases to hold, in seconds since 1970; infinity: never."""
         self.versions = Growing(np.uint64)
+        self.traits = Growing(np.uint64)
+        """What a row may be asked for, as bits: `wanted_traits` says which are needed."""
         self.fragments: list[bytes] = []
         """JSON objects without their closing brace, so that the distance can be added."""
         self._positions = Growing(np.float64, 2)  # longitude, latitude in degrees
@@ -115,6 +121,7 @@ class Columns:
         self._status.extend([STATUS_CODE[station_status(e.status for e in s.evses)] for s in stations])
         for name, words in self._words.items():
             self._codes[name].extend([words.code(_fold(getattr(s, name))) for s in stations])
+        self.traits.extend([_traits(s) for s in stations])
         self._append_connectors(stations)
         self.texts += [_searchable(s) for s in stations]
         fragments = [self._render(s)[:-1] for s in stations]  # also drops the serialiser's 8 KB buffer
@@ -197,6 +204,7 @@ class Columns:
         yield self.present
         yield self.expires_at
         yield self.versions
+        yield self.traits
         yield self._positions
         yield self._status
         yield self._first_connector
@@ -222,6 +230,26 @@ class Columns:
         if query.status is not None:
             good &= self._connector_status.used[entries] == STATUS_CODE[query.status]
         return np.logical_or.reduceat(good, starts)
+
+
+def wanted_traits(query: StationQuery) -> tuple[int, int, int]:
+    """Sets of traits for connector, status and power: a row that matches has one of each set that is not empty."""
+    types = sum(1 << TYPE_CODE[kind] for kind in set(query.connector))
+    status = 0 if query.status is None else 1 << _FIRST_STATUS_BIT + STATUS_CODE[query.status]
+    return types, status, _highest_power_bit(query.min_power_kw or 0)
+
+
+def _traits(station: StoredStation) -> int:
+    connectors = [connector for evse in station.evses for connector in evse.connectors]
+    bits = 1 << _FIRST_STATUS_BIT + STATUS_CODE[station_status(evse.status for evse in station.evses)]
+    for connector_type in {connector["type"] for connector in connectors}:
+        bits |= 1 << TYPE_CODE.get(connector_type, TYPE_CODE["other"])
+    strongest_kw = max((connector.get("power_kw", 0) for connector in connectors), default=0)
+    return bits | sum(bit for power_kw, bit in _POWER_BITS if strongest_kw >= power_kw)
+
+
+def _highest_power_bit(power_kw: float) -> int:
+    return max((bit for least_kw, bit in _POWER_BITS if power_kw >= least_kw), default=0)
 
 
 def _expiry(station: StoredStation) -> float:

@@ -6,13 +6,13 @@ import numpy as np
 
 from app.replica import _kernel
 from app.replica.answer import Answer
-from app.replica.columns import STATUS_CODE, TYPE_CODE, Columns, folded_text, power_w
+from app.replica.columns import STATUS_CODE, Columns, folded_text, power_w, wanted_traits
 from app.replica.sphere import unit_vector
 from app.stations.query import Box, StationQuery
 
 _POINT = np.dtype([("at", np.float64, 3), ("row", np.int64)])
 _FOUND = np.dtype([("mm", np.int64), ("id", np.int64), ("row", np.int64)])
-_QUERY = struct.Struct("7d4q7i0q")
+_QUERY = struct.Struct("7d3q3Q7i0q")
 """`Query` in the kernel."""
 _ANY = -2
 _NO_BOX = Box(0, 0, 0, 0)
@@ -25,17 +25,19 @@ class CompiledSearch:
         """Index the rows that there are; later ones are looked at one by one."""
         self._columns = columns
         self.size = len(columns)
-        self._tree = np.empty(self.size, _POINT)
-        self._tree["at"] = columns.points.used
-        self._tree["row"] = np.arange(self.size)
-        self._axes = np.zeros(self.size, np.uint8)
-        _kernel.build(self._tree, self._axes)
+        points = np.empty(self.size, _POINT)
+        points["at"], points["row"] = columns.points.used, columns.all_rows()
+        axes = np.zeros(self.size, np.uint8)
+        _kernel.build(points, axes)
+        traits = columns.traits.used[points["row"]]
+        below = np.zeros_like(traits)
+        _kernel.summarise(traits, below)
+        self._tree = points, axes, traits, below
 
     def nearest(self, query: StationQuery, longitude: float, latitude: float) -> Answer:
         columns = self._columns
         page, total, more = _kernel.nearest(
             self._tree,
-            self._axes,
             columns.points.used,
             columns.buffers,
             columns.texts,
@@ -53,7 +55,7 @@ class CompiledSearch:
             -1 if query.radius_km is None else round(query.radius_km * 1e6),
             query.skip,
             query.limit,
-            sum(1 << TYPE_CODE[kind] for kind in set(query.connector)),
+            *wanted_traits(query),
             query.bbox is not None,
             _ANY if query.status is None else STATUS_CODE[query.status],
             _ANY if query.min_power_kw is None else power_w(query.min_power_kw),
