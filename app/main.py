@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 from app import __version__
 from app.api import errors, health, metrics
 from app.api.deps import Resources
+from app.api.hot import HotPaths
 from app.api.v1 import bulk, exports, jobs, render, sources, stations
 from app.auth import KeyRing
 from app.db import Database
@@ -95,6 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.metrics_enabled:
         app.include_router(metrics.router)
     app.add_api_route("/", _to_documentation, include_in_schema=False)
+    app.add_middleware(HotPaths, stations.HOT)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(PerformanceMiddleware, settings.slow_request_threshold)
     app.add_middleware(RequestLoggingMiddleware, settings.slow_request_threshold)

@@ -51,6 +51,7 @@ def _feeds(request: Request) -> tuple[Feed, ...]:
     return _resources(request)["feeds"]
 
 
+ResourcesDep = Annotated[Resources, Depends(_resources)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 FollowerDep = Annotated[Follower, Depends(_follower)]
 KeyRingDep = Annotated[KeyRing, Depends(_keys)]

@@ -42,9 +42,9 @@ def near(
     require_current(settings.database)
     answer = asyncio.run(_search(settings.database, query))
     if as_json:
-        typer.echo(b"[" + b",\n".join(answer.items) + b"]")
+        typer.echo(answer.body)
     else:
-        Console().print(_table([orjson.loads(item) for item in answer.items]))
+        Console().print(_table(orjson.loads(answer.body)))
 
 
 async def _search(database_url: URL, query: StationQuery) -> Answer:

@@ -8,18 +8,23 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from app.replica.answer import Answer
 from app.replica.sphere import Rows, unit_vectors
 from app.stations.model import EvseState, StoredStation
 from app.stations.query import Box, StationQuery
 from app.stations.status import in_station_words, station_status
 from app.stations.vocabulary import CONNECTOR_TYPES, StationStatus
 
-_TYPE_CODE = {connector_type.value: code for code, connector_type in enumerate(CONNECTOR_TYPES)}
-_STATUS_CODE = {status: code for code, status in enumerate(StationStatus)}
+TYPE_CODE = {connector_type.value: code for code, connector_type in enumerate(CONNECTOR_TYPES)}
+STATUS_CODE = {status: code for code, status in enumerate(StationStatus)}
 _NO_CONNECTOR = 255
 """Type code of the entry that stands for an EVSE without connectors, or a station without EVSEs."""
 _NO_POWER = -1
 _NEVER = float("inf")
+
+_FIRST_STATUS_BIT = 32
+_POWER_BITS = [(power_kw, 1 << 40 + n) for n, power_kw in enumerate((11, 22, 43, 50, 100, 150, 250, 300, 350, 400))]
+"""Least power in kW, and the trait of the stations that have it."""
 
 Mask = NDArray[np.bool_]
 Number = TypeVar("Number", bound=np.generic)
@@ -84,35 +89,41 @@ class Columns:
         self.expires_at = Growing(np.float64)
         """When a live status of the station ceases to hold, in seconds since 1970; infinity: never."""
         self.versions = Growing(np.uint64)
+        self.traits = Growing(np.uint64)
+        """What a row may be asked for, as bits: `wanted_traits` says which are needed."""
         self.fragments: list[bytes] = []
         """JSON objects without their closing brace, so that the distance can be added."""
         self._positions = Growing(np.float64, 2)  # longitude, latitude in degrees
         self._words = {name: Words() for name in ("source", "operator", "country", "access")}
         self._codes = {name: Growing(np.int32) for name in self._words}
         self._status = Growing(np.uint8)
-        self._texts: list[str] = []
+        self.texts: list[bytes] = []
+        """What `q` is looked for in: UTF-8, case folded."""
         self._first_connector = Growing(np.int64)
         self._connector_count = Growing(np.int64)
         self._connector_type = Growing(np.uint8)
         self._connector_power_w = Growing(np.int32)
         self._connector_status = Growing(np.uint8)
+        self._buffers: tuple[NDArray[Any], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.fragments)
 
     def append(self, stations: Sequence[StoredStation]) -> None:
         """Add a row for each station, in order."""
+        self._buffers = None
         positions = np.array([(s.longitude, s.latitude) for s in stations], np.float64).reshape(-1, 2)
         self._positions.extend(positions)
         self.points.extend(unit_vectors(positions[:, 0], positions[:, 1]))
         self.ids.extend([s.id for s in stations])
         self.present.extend([True] * len(stations))
         self.expires_at.extend([_expiry(s) for s in stations])
-        self._status.extend([_STATUS_CODE[station_status(e.status for e in s.evses)] for s in stations])
+        self._status.extend([STATUS_CODE[station_status(e.status for e in s.evses)] for s in stations])
         for name, words in self._words.items():
             self._codes[name].extend([words.code(_fold(getattr(s, name))) for s in stations])
+        self.traits.extend([_traits(s) for s in stations])
         self._append_connectors(stations)
-        self._texts += [_searchable(s) for s in stations]
+        self.texts += [_searchable(s) for s in stations]
         fragments = [self._render(s)[:-1] for s in stations]  # also drops the serialiser's 8 KB buffer
         self.versions.extend([_version(*each) for each in zip(stations, fragments, strict=True)])
         self.fragments += fragments
@@ -131,19 +142,42 @@ class Columns:
     def matching(self, query: StationQuery, rows: Rows) -> Rows:
         """Those of the rows that are present and pass every filter of the query."""
         rows = rows[self.present.used[rows]]
-        for name, codes in self._codes.items():
-            if (wanted := getattr(query, name)) is not None:
-                rows = rows[codes.used[rows] == self._words[name].find(_fold(wanted))]
+        for codes, code in zip(self._codes.values(), self.codes_of(query), strict=True):
+            if code is not None:
+                rows = rows[codes.used[rows] == code]
         if query.box is not None:
             rows = rows[_inside(query.box, self._positions.used[rows])]
         if query.status is not None:
-            rows = rows[self._status.used[rows] == _STATUS_CODE[query.status]]
+            rows = rows[self._status.used[rows] == STATUS_CODE[query.status]]
         if query.connector or query.min_power_kw is not None or query.status is not None:
             rows = rows[self._any_connector(query, rows)]
         if query.q is not None:
-            wanted = _fold(query.q)
-            rows = np.array([row for row in rows.tolist() if wanted in self._texts[row]], np.intp)
+            wanted = folded_text(query.q)
+            rows = np.array([row for row in rows.tolist() if wanted in self.texts[row]], np.intp)
         return rows
+
+    def all_rows(self) -> Rows:
+        return np.arange(len(self))
+
+    def answer(self, body: bytes, rows: Rows, total: int | None, more: bool) -> Answer:
+        """For a page with these rows."""
+        return Answer(body, total, more, self.versions.used[rows].tobytes() + repr((total, more)).encode())
+
+    def codes_of(self, query: StationQuery) -> list[int | None]:
+        """For each column of words the code asked for: -1 if no row has it, None if none is asked for."""
+        wanted = ((words, getattr(query, name)) for name, words in self._words.items())
+        return [None if word is None else words.find(_fold(word)) for words, word in wanted]
+
+    @property
+    def buffers(self) -> tuple[NDArray[Any], ...]:
+        """The columns that the compiled search reads, in its order."""
+        if self._buffers is None:
+            columns: tuple[Growing[Any], ...] = (
+                self.ids, self._first_connector, self._connector_count, self.present, self._status, self._positions,
+                *self._codes.values(), self._connector_type, self._connector_status, self._connector_power_w,
+            )  # fmt: skip
+            self._buffers = tuple(column.used for column in columns)
+        return self._buffers
 
     def count_by(self, name: str) -> dict[str, int]:
         """Number of present rows with each word that the column `name` has."""
@@ -152,6 +186,7 @@ class Columns:
 
     def compact(self) -> None:
         """Drop the rows that are gone; the others move up and keep their order."""
+        self._buffers = None
         rows = np.flatnonzero(self.present.used)
         entries, starts = self._entries(rows)
         for of_connectors in (self._connector_type, self._connector_power_w, self._connector_status):
@@ -161,7 +196,7 @@ class Columns:
         self._first_connector.used[:] = starts
         kept = rows.tolist()
         self.fragments = [self.fragments[row] for row in kept]
-        self._texts = [self._texts[row] for row in kept]
+        self.texts = [self.texts[row] for row in kept]
 
     def _row_columns(self) -> Iterable[Growing[Any]]:
         yield self.ids
@@ -169,6 +204,7 @@ class Columns:
         yield self.present
         yield self.expires_at
         yield self.versions
+        yield self.traits
         yield self._positions
         yield self._status
         yield self._first_connector
@@ -188,12 +224,32 @@ class Columns:
         entries, starts = self._entries(rows)
         good = np.ones(len(entries), np.bool_)
         if query.connector:
-            good &= np.isin(self._connector_type.used[entries], [_TYPE_CODE[kind] for kind in query.connector])
+            good &= np.isin(self._connector_type.used[entries], [TYPE_CODE[kind] for kind in query.connector])
         if query.min_power_kw is not None:
-            good &= self._connector_power_w.used[entries] >= round(query.min_power_kw * 1000)
+            good &= self._connector_power_w.used[entries] >= power_w(query.min_power_kw)
         if query.status is not None:
-            good &= self._connector_status.used[entries] == _STATUS_CODE[query.status]
+            good &= self._connector_status.used[entries] == STATUS_CODE[query.status]
         return np.logical_or.reduceat(good, starts)
+
+
+def wanted_traits(query: StationQuery) -> tuple[int, int, int]:
+    """Sets of traits for connector, status and power: a row that matches has one of each set that is not empty."""
+    types = sum(1 << TYPE_CODE[kind] for kind in set(query.connector))
+    status = 0 if query.status is None else 1 << _FIRST_STATUS_BIT + STATUS_CODE[query.status]
+    return types, status, _highest_power_bit(query.min_power_kw or 0)
+
+
+def _traits(station: StoredStation) -> int:
+    connectors = [connector for evse in station.evses for connector in evse.connectors]
+    bits = 1 << _FIRST_STATUS_BIT + STATUS_CODE[station_status(evse.status for evse in station.evses)]
+    for connector_type in {connector["type"] for connector in connectors}:
+        bits |= 1 << TYPE_CODE.get(connector_type, TYPE_CODE["other"])
+    strongest_kw = max((connector.get("power_kw", 0) for connector in connectors), default=0)
+    return bits | sum(bit for power_kw, bit in _POWER_BITS if strongest_kw >= power_kw)
+
+
+def _highest_power_bit(power_kw: float) -> int:
+    return max((bit for least_kw, bit in _POWER_BITS if power_kw >= least_kw), default=0)
 
 
 def _expiry(station: StoredStation) -> float:
@@ -209,28 +265,38 @@ def _version(station: StoredStation, fragment: bytes) -> int:
 
 def _connector_entries(evses: Iterable[EvseState]) -> Iterable[tuple[int, int, int]]:
     """(type, power in W, status of its EVSE) of each connector; at least one entry."""
-    unknown = _STATUS_CODE[StationStatus.UNKNOWN]
+    unknown = STATUS_CODE[StationStatus.UNKNOWN]
     empty = True
     for evse in evses:
         empty = False
-        status = _STATUS_CODE[in_station_words(evse.status)]
+        status = STATUS_CODE[in_station_words(evse.status)]
         for connector in evse.connectors:
             power_kw = connector.get("power_kw")
-            power_w = _NO_POWER if power_kw is None else round(power_kw * 1000)
-            yield _TYPE_CODE.get(connector["type"], _TYPE_CODE["other"]), power_w, status
+            power = _NO_POWER if power_kw is None else power_w(power_kw)
+            yield TYPE_CODE.get(connector["type"], TYPE_CODE["other"]), power, status
         if not evse.connectors:
             yield _NO_CONNECTOR, _NO_POWER, status
     if empty:
         yield _NO_CONNECTOR, _NO_POWER, unknown
 
 
+def power_w(power_kw: float) -> int:
+    """Whole watts, as powers are compared."""
+    return round(power_kw * 1000)
+
+
 def _fold(word: str | None) -> str | None:
     return None if word is None else word.casefold()
 
 
-def _searchable(station: StoredStation) -> str:
+def folded_text(text: str) -> bytes:
+    """As it is looked for in `Columns.texts`."""
+    return text.casefold().encode("utf-8", "surrogatepass")
+
+
+def _searchable(station: StoredStation) -> bytes:
     parts = (station.title, station.operator, station.address, station.postal_code, station.city)
-    return "\n".join(part for part in parts if part).casefold()
+    return folded_text("\n".join(part for part in parts if part))
 
 
 def _inside(box: Box, positions: NDArray[np.float64]) -> Mask:

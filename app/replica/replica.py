@@ -1,35 +1,35 @@
 """The searchable catalogue of one process."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.replica.answer import Answer
 from app.replica.columns import Columns, Render
-from app.replica.sphere import Rows, SphereIndex, Vectors, chord_of, distances_mm, unit_vectors
 from app.stations.model import StoredStation
 from app.stations.query import StationQuery
 
+try:
+    from app.replica.compiled import CompiledSearch
+except ImportError:  # installed without a compiler
+    HAS_KERNEL = False
+else:
+    HAS_KERNEL = True
+
 _MIN_UNINDEXED = 1_000
 """Rows that may be appended, or go, before the index is worth building anew."""
-_FIRST_NEIGHBOURS = 64
-_DOT_MARGIN = 1e-12
-_WIDE_CHORD = 0.5
-"""Earth radii, about 3,200 km: most of a catalogue is nearer than that, and looking at all of it takes less time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One page of a search."""
+class Search(Protocol):
+    """Finds the nearest rows of the columns that it was made for."""
 
-    items: list[bytes]
-    """JSON objects, in order."""
-    total: int | None
-    """How many stations match in all; `None` for nearest anywhere, which does not look at all of them."""
-    more: bool
-    """Whether there is a next page."""
+    size: int
+    """Rows in the index, which are the first ones; later ones are looked at one by one."""
+
+    def nearest(self, query: StationQuery, longitude: float, latitude: float) -> Answer:
+        """The page that the query asks for, by distance in whole millimetres, ties by id."""
 
 
 class Replica:
@@ -38,10 +38,12 @@ class Replica:
     Not to be used from several threads at once.
     """
 
-    def __init__(self, render: Render) -> None:
+    def __init__(self, render: Render, compiled: bool = HAS_KERNEL) -> None:
+        """`compiled`: search by the compiled kernel, which is faster and gives the same answers."""
         self._columns = Columns(render)
         self._row_of: dict[int, int] = {}
-        self._index = SphereIndex(self._columns.points.used)
+        self._index = _search_class(compiled)
+        self._search: Search = self._index(self._columns)
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -78,64 +80,15 @@ class Replica:
         """Nearest first from the query's position, ties by id; without a position, by id."""
         if query.latitude is None or query.longitude is None:
             return self._listed(query)
-        origin = unit_vectors(np.array(query.longitude), np.array(query.latitude))
-        if query.radius_km is None:
-            return self._nearest_anywhere(query, origin)
-        return self._nearest_within(query, origin, query.radius_km)
+        return self._search.nearest(query, query.longitude, query.latitude)
 
     def _listed(self, query: StationQuery) -> Answer:
-        rows = self._columns.matching(query, self._all_rows())
+        columns = self._columns
+        rows = columns.matching(query, columns.all_rows())
         end = query.skip + query.limit
-        page = rows[np.argsort(self._columns.ids.used[rows])][query.skip : end]
-        return Answer([self._columns.fragments[row] + b"}" for row in page.tolist()], len(rows), end < len(rows))
-
-    def _nearest_within(self, query: StationQuery, origin: Vectors, radius_km: float) -> Answer:
-        rows = self._columns.matching(query, self._within(origin, chord_of(radius_km)))
-        distance_mm = distances_mm(self._columns.points.used[rows], origin)
-        inside = distance_mm <= round(radius_km * 1e6)
-        return self._ranked(query, rows[inside], distance_mm[inside], total=int(inside.sum()))
-
-    def _nearest_anywhere(self, query: StationQuery, origin: Vectors) -> Answer:
-        """Look at ever more of the nearest until enough of them match."""
-        wanted = query.skip + query.limit + 1  # one more tells whether there is a next page
-        k = max(_FIRST_NEIGHBOURS, wanted)
-        while True:
-            whole = 2 * k >= self._index.size
-            near = self._all_rows() if whole else self._within(origin, self._index.chord_to(origin, k))
-            rows = self._columns.matching(query, near)
-            if whole or len(rows) >= wanted:
-                break
-            k *= 8
-        rows = self._closest(rows, origin, wanted)
-        return self._ranked(query, rows, distances_mm(self._columns.points.used[rows], origin), total=None)
-
-    def _closest(self, rows: Rows, origin: Vectors, k: int) -> Rows:
-        """The k nearest of the rows and all that are as near as the last of them, by a quick, rough measure."""
-        if len(rows) <= k:
-            return rows
-        nearness: NDArray[np.float64] = self._columns.points.used[rows] @ origin
-        threshold = float(np.partition(nearness, -k)[-k]) - _DOT_MARGIN
-        return rows[nearness >= threshold]
-
-    def _ranked(self, query: StationQuery, rows: Rows, distance_mm: NDArray[np.int64], total: int | None) -> Answer:
-        end = query.skip + query.limit
-        order = np.lexsort((self._columns.ids.used[rows], distance_mm))[query.skip : end]
-        items = [
-            b'%b,"distance_km":%r}' % (self._columns.fragments[row], mm / 1e6)
-            for row, mm in zip(rows[order].tolist(), distance_mm[order].tolist(), strict=True)
-        ]
-        return Answer(items, total, more=end < len(rows))
-
-    def _within(self, origin: Vectors, chord: float) -> Rows:
-        """Rows not farther than `chord`, of the indexed and of the later ones; all rows where that is quicker."""
-        if chord > _WIDE_CHORD:
-            return self._all_rows()
-        later = self._columns.points.used[self._index.size :]
-        near = np.flatnonzero(np.linalg.norm(later - origin, axis=1) <= chord) + self._index.size
-        return np.concatenate([self._index.within(origin, chord), near])
-
-    def _all_rows(self) -> Rows:
-        return np.arange(len(self._columns))
+        page = rows[np.argsort(columns.ids.used[rows])][query.skip : end]
+        body = b"[%b]" % b",".join([columns.fragments[row] + b"}" for row in page.tolist()])
+        return columns.answer(body, page, total=len(rows), more=end < len(rows))
 
     def _forget(self, ids: Iterable[int]) -> None:
         for station_id in ids:
@@ -145,9 +98,17 @@ class Replica:
 
     def _rebuild_if_due(self) -> None:
         """Index again when the rows appended since, or gone, are many enough to slow searches down."""
-        unindexed = len(self._columns) - self._index.size
+        unindexed = len(self._columns) - self._search.size
         gone = len(self._columns) - len(self._row_of)
-        if max(unindexed, gone) > max(_MIN_UNINDEXED, self._index.size // 8):
+        if max(unindexed, gone) > max(_MIN_UNINDEXED, self._search.size // 8):
             self._columns.compact()
             self._row_of = {int(station_id): row for row, station_id in enumerate(self._columns.ids.used)}
-            self._index = SphereIndex(self._columns.points.used.copy())
+            self._search = self._index(self._columns)
+
+
+def _search_class(compiled: bool) -> Callable[[Columns], Search]:
+    if compiled:
+        return CompiledSearch
+    from app.replica.arrays import ArraySearch  # noqa: PLC0415 - scipy takes 0.4 s to import
+
+    return ArraySearch

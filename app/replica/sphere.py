@@ -1,4 +1,4 @@
-"""Distances on the sphere, and an exact index of points on it.
+"""Distances on the sphere.
 
 Places are unit vectors, so that the equator, Greenwich, the antimeridian and the poles are ordinary. The straight
 line through the globe (the chord) between two of them grows with the distance over ground, hence nearest by chord is
@@ -9,12 +9,11 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 EARTH_RADIUS_KM = 6371.0088
 """Mean radius R1 of WGS 84 (IUGG)."""
 
-_CHORD_MARGIN = 1e-12
+CHORD_MARGIN = 1e-12
 """Added to chords so that rounding never loses a point; the exact distance is computed afterwards."""
 
 Vectors = NDArray[np.float64]
@@ -27,6 +26,12 @@ def unit_vectors(longitude_deg: NDArray[np.float64], latitude_deg: NDArray[np.fl
     return np.stack(
         [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], axis=-1
     )
+
+
+def unit_vector(longitude_deg: float, latitude_deg: float) -> tuple[float, float, float]:
+    """One of them, in less time."""
+    longitude, latitude = math.radians(longitude_deg), math.radians(latitude_deg)
+    return math.cos(latitude) * math.cos(longitude), math.cos(latitude) * math.sin(longitude), math.sin(latitude)
 
 
 def distances_mm(points: Vectors, origin: Vectors) -> NDArray[np.int64]:
@@ -42,21 +47,4 @@ def distances_mm(points: Vectors, origin: Vectors) -> NDArray[np.int64]:
 
 def chord_of(radius_km: float) -> float:
     """Length of the chord under an arc, in Earth radii."""
-    return 2 * math.sin(min(radius_km / EARTH_RADIUS_KM, math.pi) / 2) + _CHORD_MARGIN
-
-
-class SphereIndex:
-    """Answers which of a fixed set of points are near a place."""
-
-    def __init__(self, points: Vectors) -> None:
-        self._tree = KDTree(points, balanced_tree=False, compact_nodes=False)
-        self.size = len(points)
-
-    def chord_to(self, origin: Vectors, k: int) -> float:
-        """Chord that reaches the k-th nearest point, 1 <= k <= size."""
-        distances, _ = self._tree.query(origin, k=[k])
-        return float(np.max(distances)) + _CHORD_MARGIN
-
-    def within(self, origin: Vectors, chord: float) -> Rows:
-        """All points not farther than `chord`, in no particular order."""
-        return np.asarray(self._tree.query_ball_point(origin, chord), dtype=np.intp)
+    return 2 * math.sin(min(radius_km / EARTH_RADIUS_KM, math.pi) / 2) + CHORD_MARGIN

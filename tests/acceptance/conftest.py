@@ -30,7 +30,10 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 _forked = multiprocessing.get_context("forkserver")
 _forked.set_forkserver_preload(
-    ["app.cli.demo", "app.cli.imports", "app.cli.keys", "app.cli.migrate", "app.cli.near", "app.cli.serve"]
+    [
+        f"app.cli.{part}"
+        for part in ("demo", "export", "imports", "jobs", "keys", "migrate", "near", "serve", "sources")
+    ]
 )
 
 

@@ -32,6 +32,6 @@ async def test_distances_and_order_agree_with_postgis(postgresql_url: str) -> No
         for longitude, latitude in ORIGINS:
             expected = [row[0] for row in connection.execute(_NEAREST, (longitude, latitude))]
             query = StationQuery(longitude=longitude, latitude=latitude, limit=300)
-            found = [orjson.loads(item)["distance_km"] for item in follower.replica.search(query).items]
+            found = [item["distance_km"] for item in orjson.loads(follower.replica.search(query).body)]
             assert found == pytest.approx(expected, rel=1e-8, abs=2e-6)
         await database.close()

@@ -41,11 +41,11 @@ def follower(database: Database, clock: Clock) -> Follower:
 
 
 def _titles(follower: Follower) -> list[str]:
-    return [orjson.loads(item)["title"] for item in follower.replica.search(StationQuery()).items]
+    return [item["title"] for item in orjson.loads(follower.replica.search(StationQuery()).body)]
 
 
 def _statuses(follower: Follower) -> list[str]:
-    return [orjson.loads(item)["status"] for item in follower.replica.search(StationQuery()).items]
+    return [item["status"] for item in orjson.loads(follower.replica.search(StationQuery()).body)]
 
 
 async def _store(database: Database, *names: str, **fields: object) -> None:
@@ -165,7 +165,7 @@ async def test_a_live_status_is_shown_until_it_is_too_old(
     await follower.catch_up()
     assert _statuses(follower) == ["unknown"]
     available = StationQuery.model_validate({"status": "available"})
-    assert follower.replica.search(available).items == []
+    assert follower.replica.search(available).body == b"[]"
     assert follower.replica.expired(clock.now) == []  # read anew once, not at every poll
 
 

@@ -2,6 +2,8 @@
 
 import math
 import os
+import shutil
+from random import Random
 from typing import Any
 
 import orjson
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from app.replica import Replica
 from app.replica import replica as replica_module
+from app.replica.replica import HAS_KERNEL
 from app.stations.model import EvseState, StoredStation
 from app.stations.query import StationQuery
 from app.stations.status import in_station_words, station_status
@@ -23,6 +26,11 @@ HARD_LATITUDES = (-90.0, -89.9999, -1e-9, 0.0, 1e-9, 45.0, 89.9999, 90.0)
 TYPES = (ConnectorType.CCS2, ConnectorType.TYPE2, ConnectorType.MCS)
 POWERS = (None, 11.0, 22.0, 150.0)
 
+ENGINES = (False, True) if HAS_KERNEL else (False,)
+"""Whether the search is the compiled one."""
+
+engines = st.sampled_from(ENGINES)
+with_each_engine = pytest.mark.parametrize("compiled", ENGINES, ids=["arrays", "compiled"][: len(ENGINES)])
 longitudes = st.sampled_from(HARD_LONGITUDES) | st.floats(-180, 180)
 latitudes = st.sampled_from(HARD_LATITUDES) | st.floats(-90, 90)
 near_each_other = st.tuples(st.floats(13.3, 13.5), st.floats(52.4, 52.6))
@@ -66,8 +74,8 @@ def _station(
     return stored(number, *place, states, operator=operator, country="DE" if number % 2 else "FR")
 
 
-def _replica(stations: list[StoredStation]) -> Replica:
-    replica = Replica(lambda station: b'{"id":%d}' % station.id)
+def _replica(stations: list[StoredStation], compiled: bool) -> Replica:
+    replica = Replica(lambda station: b'{"id":%d}' % station.id, compiled)
     for start in range(0, len(stations), 7):
         replica.put(stations[start : start + 7])
     return replica
@@ -134,7 +142,7 @@ def _check(replica: Replica, stations: list[StoredStation], query: StationQuery)
         distance = {station_id: km for station_id, km in distance.items() if km <= query.radius_km + 1e-6}
     expected = sorted(distance.values())[query.skip : query.skip + query.limit]
     answer = replica.search(query)
-    items = [orjson.loads(item) for item in answer.items]
+    items = orjson.loads(answer.body)
     assert [item["distance_km"] for item in items] == pytest.approx(expected, abs=2e-6)
     assert [(item["distance_km"], item["id"]) for item in items] == sorted(
         (item["distance_km"], item["id"]) for item in items
@@ -154,6 +162,7 @@ def _check(replica: Replica, stations: list[StoredStation], query: StationQuery)
     radius_km=radii,
     skip=st.sampled_from((0, 0, 1, 20, 100_000)),
     limit=st.sampled_from((1, 5, 1000)),
+    compiled=engines,
 )
 def test_nearest_equals_brute_force(
     stations: list[StoredStation],
@@ -162,12 +171,13 @@ def test_nearest_equals_brute_force(
     radius_km: float | None,
     skip: int,
     limit: int,
+    compiled: bool,
 ) -> None:
     longitude, latitude = origin
     query = StationQuery(
         longitude=longitude, latitude=latitude, radius_km=radius_km, skip=skip, limit=limit, **wanted
     )
-    _check(_replica(stations), stations, query)
+    _check(_replica(stations, compiled), stations, query)
 
 
 @settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -177,8 +187,8 @@ def test_a_list_without_position_is_by_id(
 ) -> None:
     query = StationQuery(skip=skip, limit=limit, **wanted)
     expected = [station.id for station in stations if _matches(station, query)]
-    answer = _replica(stations).search(query)
-    assert [orjson.loads(item)["id"] for item in answer.items] == expected[skip : skip + limit]
+    answer = _replica(stations, ENGINES[0]).search(query)
+    assert [item["id"] for item in orjson.loads(answer.body)] == expected[skip : skip + limit]
     assert (answer.total, answer.more) == (len(expected), skip + limit < len(expected))
 
 
@@ -188,7 +198,7 @@ def test_a_changed_catalogue_is_searched_as_a_new_one(stations: list[StoredStati
     """Whatever is replaced, moved, added or removed, and whenever the index is rebuilt."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replica_module, "_MIN_UNINDEXED", data.draw(st.sampled_from((0, 5, 1000))))
-        replica = _replica(stations)
+        replica = _replica(stations, data.draw(engines))
         present = {station.id: station for station in stations}
         for place in data.draw(st.lists(places, max_size=20)):
             number = data.draw(st.integers(1, len(stations) + 3))
@@ -202,34 +212,39 @@ def test_a_changed_catalogue_is_searched_as_a_new_one(stations: list[StoredStati
         _check(replica, list(present.values()), StationQuery(longitude=13.4, latitude=52.5, limit=1000))
 
 
-def test_thousands_at_one_point_come_by_id() -> None:
+@with_each_engine
+def test_thousands_at_one_point_come_by_id(compiled: bool) -> None:
     stations = [stored(number, 13.4, 52.5, []) for number in range(5000, 0, -1)] + [stored(9000, 13.4, 52.6, [])]
-    replica = _replica(stations)
+    replica = _replica(stations, compiled)
     _check(replica, stations, StationQuery(longitude=13.4, latitude=52.5, skip=1990, limit=20))
     _check(replica, stations, StationQuery(longitude=13.4, latitude=52.5, skip=4995, limit=20))
     first = replica.search(StationQuery(longitude=-50, latitude=10, limit=3))
-    assert [orjson.loads(item)["id"] for item in first.items] == [1, 2, 3]
+    assert [item["id"] for item in orjson.loads(first.body)] == [1, 2, 3]
 
 
-def test_an_empty_catalogue_has_empty_answers() -> None:
-    replica = _replica([])
+@with_each_engine
+def test_an_empty_catalogue_has_empty_answers(compiled: bool) -> None:
+    replica = _replica([], compiled)
     for query in (
         StationQuery(),
         StationQuery(longitude=0, latitude=0),
         StationQuery(longitude=0, latitude=90, radius_km=20_000),
     ):
         answer = replica.search(query)
-        assert (answer.items, answer.total or 0, answer.more) == ([], 0, False)
+        assert (answer.body, answer.total or 0, answer.more) == (b"[]", 0, False)
 
 
-def test_180_degrees_east_and_west_are_one_meridian() -> None:
-    replica = _replica([stored(1, 180.0, 0.0, []), stored(2, -180.0, 0.0, []), stored(3, 0.0, 0.0, [])])
+@with_each_engine
+def test_180_degrees_east_and_west_are_one_meridian(compiled: bool) -> None:
+    replica = _replica([stored(1, 180.0, 0.0, []), stored(2, -180.0, 0.0, []), stored(3, 0.0, 0.0, [])], compiled)
     for box in ("-180,-20,-179,10", "179,-20,180,10", "179,-20,-179,10"):
-        answer = replica.search(StationQuery(bbox=box))
-        assert [orjson.loads(item)["id"] for item in answer.items] == [1, 2]
+        for position in ({}, {"latitude": 0, "longitude": 180}):
+            answer = replica.search(StationQuery(bbox=box, **position))
+            assert [item["id"] for item in orjson.loads(answer.body)] == [1, 2]
 
 
-def test_connector_power_and_status_must_hold_on_one_evse() -> None:
+@with_each_engine
+def test_connector_power_and_status_must_hold_on_one_evse(compiled: bool) -> None:
     apart = stored(
         1,
         0,
@@ -247,5 +262,40 @@ def test_connector_power_and_status_must_hold_on_one_evse() -> None:
         min_power_kw=50,
         status=StationStatus.AVAILABLE,
     )
-    answer = _replica([apart, together]).search(query)
-    assert [orjson.loads(item)["id"] for item in answer.items] == [2]
+    answer = _replica([apart, together], compiled).search(query)
+    assert [item["id"] for item in orjson.loads(answer.body)] == [2]
+
+
+@pytest.mark.skipif(not HAS_KERNEL, reason="the search kernel is not built")
+def test_both_engines_agree_on_thousands() -> None:
+    random = Random(7)  # noqa: S311 - not for secrets
+    centres = [(random.uniform(-180, 180), random.uniform(-90, 90)) for _ in range(30)] + [(180.0, 0.0), (0.0, 90.0)]
+
+    def place() -> tuple[float, float]:
+        longitude, latitude = random.choice(centres)
+        east = (longitude + random.gauss(0, 0.5) + 180) % 360 - 180
+        return east, min(90.0, max(-90.0, latitude + random.gauss(0, 0.5)))
+
+    def equipment() -> list[tuple[EvseStatus, Any]]:
+        return [(random.choice(list(EvseStatus)), [(random.choice(TYPES), random.choice(POWERS))])]
+
+    stations = [_station(n, place(), random.choice(("Alpha", "Beta")), equipment()) for n in range(1, 5_001)]
+    arrays, compiled = _replica(stations, False), _replica(stations, True)
+    for _ in range(300):
+        longitude, latitude = place()
+        asked = {
+            "radius_km": random.choice((None, 1.0, 100.0, 20_000.0)),
+            "connector": random.choice(([], [ConnectorType.CCS2])),
+            "status": random.choice((None, StationStatus.AVAILABLE)),
+            "limit": random.choice((1, 20, 1000)),
+            "skip": random.choice((0, 0, 30)),
+        }
+        query = StationQuery(longitude=longitude, latitude=latitude, **asked)
+        one, other = arrays.search(query), compiled.search(query)
+        assert (one.total, one.more, one.version) == (other.total, other.more, other.version)
+        assert orjson.loads(one.body) == orjson.loads(other.body)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler (cc) to build the kernel with")
+def test_where_there_is_a_compiler_the_search_is_compiled() -> None:
+    assert HAS_KERNEL

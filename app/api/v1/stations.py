@@ -1,13 +1,15 @@
 """Searching stations and reading one."""
 
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote_plus
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from starlette.types import Scope
 
-from app.api.conditional import ETAG, NOT_MODIFIED, unless_known
-from app.api.deps import DatabaseDep, FollowerDep
+from app.api.conditional import ETAG, NOT_MODIFIED, Content, unless_known
+from app.api.deps import DatabaseDep, FollowerDep, Resources, ResourcesDep
 from app.api.errors import documented
+from app.api.hot import HotEndpoint
 from app.api.parameters import given_once
 from app.api.v1.details import detail_of_version, read_detail
 from app.api.v1.schemas import StationDetail, StationNearby
@@ -38,24 +40,38 @@ router = APIRouter(prefix="/api/v1/stations", tags=["stations"])
         **documented(422, 503),
     },
 )
-async def list_stations(query: Annotated[StationQuery, Query()], request: Request, follower: FollowerDep) -> Response:
+async def list_stations(
+    query: Annotated[StationQuery, Query()], request: Request, resources: ResourcesDep
+) -> Response:
     """Stations near a position, the nearest first (ties by id), with their distance and their state now.
 
     Without a position: all stations that match, by id. Filters combine; connector, power and status must hold
     together on one EVSE.
     """
-    answer = follower.replica.search(query)
+    return unless_known(request, _search(query, resources, request.scope))
+
+
+def _search(query: StationQuery, resources: Resources, scope: Scope) -> Content:
+    answer = resources["follower"].replica.search(query)
     headers = {} if answer.total is None else {"X-Total-Count": str(answer.total)}
     if answer.more:
-        headers["Link"] = _next_page(request, query)
-    return unless_known(request, b"[" + b",".join(answer.items) + b"]", headers)
+        headers["Link"] = _next_page(scope, query)
+    return Content(answer.body, answer.version, headers)
 
 
-def _next_page(request: Request, query: StationQuery) -> str:
+def _next_page(scope: Scope, query: StationQuery) -> str:
     """RFC 8288; relative, so that it holds behind any proxy."""
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name not in {"skip", "limit"}]
-    page = urlencode([*kept, ("skip", query.skip + query.limit), ("limit", query.limit)])
-    return f'<{request.url.path}?{page}>; rel="next"'
+    written = scope["query_string"].decode("latin-1").split("&")
+    kept = [each for each in written if unquote_plus(each.partition("=")[0]) not in {"", "skip", "limit"}]
+    page = "&".join([*kept, f"skip={query.skip + query.limit}", f"limit={query.limit}"])
+    return f'<{scope["path"]}?{quote(page, safe=_FIT_FOR_A_QUERY, encoding="latin-1")}>; rel="next"'
+
+
+_FIT_FOR_A_QUERY = "%!$&'()*+,/:;=?@"
+"""RFC 3986, section 3.4, and what is encoded already."""
+
+HOT = {router.prefix: HotEndpoint(StationQuery, _search)}
+"""Answered before the router where nothing is unusual."""
 
 
 @router.get(
@@ -78,4 +94,4 @@ async def get_station(
         found = await detail_of_version(catalogue, station_id, version)
     if found is None:
         raise HTTPException(404, f"There is no station {station_id}.")
-    return unless_known(request, found)
+    return unless_known(request, Content.of(found))

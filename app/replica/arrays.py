@@ -1,0 +1,93 @@
+"""Nearest search on NumPy arrays and scipy's k-d tree: for installations without a compiler."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from app.replica.answer import Answer
+from app.replica.columns import Columns
+from app.replica.sphere import CHORD_MARGIN, Rows, Vectors, chord_of, distances_mm, unit_vectors
+from app.stations.query import StationQuery
+
+_FIRST_NEIGHBOURS = 64
+_DOT_MARGIN = 1e-12
+_WIDE_CHORD = 0.5
+"""Earth radii, about 3,200 km: most of a catalogue is nearer than that, and looking at all of it takes less time."""
+
+
+class ArraySearch:
+    """Candidates near the origin come from the index; what is asked of them is then checked column by column."""
+
+    def __init__(self, columns: Columns) -> None:
+        """Index the rows that there are; later ones are looked at one by one."""
+        self._columns = columns
+        self._index = SphereIndex(columns.points.used.copy())
+        self.size = self._index.size
+
+    def nearest(self, query: StationQuery, longitude: float, latitude: float) -> Answer:
+        origin = unit_vectors(np.array(longitude), np.array(latitude))
+        if query.radius_km is None:
+            return self._anywhere(query, origin)
+        return self._within_radius(query, origin, query.radius_km)
+
+    def _within_radius(self, query: StationQuery, origin: Vectors, radius_km: float) -> Answer:
+        rows = self._columns.matching(query, self._within(origin, chord_of(radius_km)))
+        distance_mm = distances_mm(self._columns.points.used[rows], origin)
+        inside = distance_mm <= round(radius_km * 1e6)
+        return self._ranked(query, rows[inside], distance_mm[inside], total=int(inside.sum()))
+
+    def _anywhere(self, query: StationQuery, origin: Vectors) -> Answer:
+        """Look at ever more of the nearest until enough of them match."""
+        wanted = query.skip + query.limit + 1  # one more tells whether there is a next page
+        k = max(_FIRST_NEIGHBOURS, wanted)
+        while True:
+            whole = 2 * k >= self._index.size
+            near = self._columns.all_rows() if whole else self._within(origin, self._index.chord_to(origin, k))
+            rows = self._columns.matching(query, near)
+            if whole or len(rows) >= wanted:
+                break
+            k *= 8
+        rows = self._closest(rows, origin, wanted)
+        return self._ranked(query, rows, distances_mm(self._columns.points.used[rows], origin), total=None)
+
+    def _closest(self, rows: Rows, origin: Vectors, k: int) -> Rows:
+        """The k nearest of the rows and all that are as near as the last of them, by a quick, rough measure."""
+        if len(rows) <= k:
+            return rows
+        nearness: NDArray[np.float64] = self._columns.points.used[rows] @ origin
+        threshold = float(np.partition(nearness, -k)[-k]) - _DOT_MARGIN
+        return rows[nearness >= threshold]
+
+    def _ranked(self, query: StationQuery, rows: Rows, distance_mm: NDArray[np.int64], total: int | None) -> Answer:
+        end = query.skip + query.limit
+        order = np.lexsort((self._columns.ids.used[rows], distance_mm))[query.skip : end]
+        items = [
+            b'%b,"distance_km":%d.%06d}' % (self._columns.fragments[row], *divmod(mm, 1_000_000))
+            for row, mm in zip(rows[order].tolist(), distance_mm[order].tolist(), strict=True)
+        ]
+        return self._columns.answer(b"[%b]" % b",".join(items), rows[order], total, more=end < len(rows))
+
+    def _within(self, origin: Vectors, chord: float) -> Rows:
+        """Rows not farther than `chord`, of the indexed and of the later ones; all rows where that is quicker."""
+        if chord > _WIDE_CHORD:
+            return self._columns.all_rows()
+        later = self._columns.points.used[self._index.size :]
+        near = np.flatnonzero(np.linalg.norm(later - origin, axis=1) <= chord) + self._index.size
+        return np.concatenate([self._index.within(origin, chord), near])
+
+
+class SphereIndex:
+    """Answers which of a fixed set of points are near a place."""
+
+    def __init__(self, points: Vectors) -> None:
+        self._tree = KDTree(points, balanced_tree=False, compact_nodes=False)
+        self.size = len(points)
+
+    def chord_to(self, origin: Vectors, k: int) -> float:
+        """Chord that reaches the k-th nearest point, 1 <= k <= size."""
+        distances, _ = self._tree.query(origin, k=[k])
+        return float(np.max(distances)) + CHORD_MARGIN
+
+    def within(self, origin: Vectors, chord: float) -> Rows:
+        """All points not farther than `chord`, in no particular order."""
+        return np.asarray(self._tree.query_ball_point(origin, chord), dtype=np.intp)
