@@ -28,10 +28,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         """For SQLite in one step: three instants a row are much of what it costs to write a station."""
         return _as_sqlite_text if dialect.name == "sqlite" else super().bind_processor(dialect)
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """Likewise in one step."""
+        return _from_sqlite_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return None if value is None else _as_utc(value)
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -43,6 +45,14 @@ def _in_utc(value: datetime) -> datetime:
 def _as_sqlite_text(value: datetime | None) -> str | None:
     """As SQLAlchemy's DateTime stores it: 2026-05-01 09:30:00.000000."""
     return None if value is None else _in_utc(value).isoformat(" ", "microseconds").removesuffix("+00:00")
+
+
+def _from_sqlite_text(text: str | None) -> datetime | None:
+    return None if text is None else _as_utc(datetime.fromisoformat(text))
+
+
+def _as_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):

