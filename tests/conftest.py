@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from app.db import Database
@@ -17,6 +18,9 @@ from tests import services
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 _numbers = count()
+
+settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # a busy one is no fault of the code
 
 
 def skip_or_fail(reason: str) -> None:

@@ -249,7 +249,9 @@ parameter_values = (
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.tuples(parameter_names, parameter_values), max_size=6))
 def test_no_query_string_breaks_it(http: httpx.Client, parameters: list[tuple[str, str]]) -> None:
     answer = http.get(f"{STATIONS}?{urlencode(parameters)}")

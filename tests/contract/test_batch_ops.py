@@ -151,7 +151,9 @@ _FIELDS = st.fixed_dictionaries(
 
 
 @given(rows=st.lists(_FIELDS, max_size=8, unique_by=lambda row: str(row["name"])), batch_size=st.integers(1, 5))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_rows_are_stored_as_by_the_orm(things_url: str, rows: list[dict[str, Any]], batch_size: int) -> None:
     columns = [column for column in Thing.__table__.columns if column.name != "id"]
 

@@ -292,7 +292,9 @@ words = st.sampled_from(["fine", "better", "skip", "gone", "bad", "odd", ""])
 numbers = st.sampled_from(["13.4", "52.5", "0", "95", "nan", "x", ""])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     runs=st.lists(
         st.lists(st.tuples(st.sampled_from("abcd"), words, numbers, numbers).map(",".join), max_size=8), max_size=4

@@ -124,7 +124,9 @@ STATIONS = st.builds(
 
 
 @pytest.mark.parametrize("format_", ["ndjson", "geojson"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(stations=st.lists(STATIONS, min_size=1, max_size=5, unique_by=lambda each: (each.source, each.external_id)))
 async def test_any_catalogue_comes_through(
     format_: str, stations: list[StationCreate], migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.replica import Replica
@@ -154,7 +154,7 @@ def _check(replica: Replica, stations: list[StoredStation], query: StationQuery)
     assert answer.total == (None if query.radius_km is None else len(distance))
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     stations=catalogues(),
     origin=places,
@@ -180,7 +180,7 @@ def test_nearest_equals_brute_force(
     _check(_replica(stations, compiled), stations, query)
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES // 3, deadline=None)
 @given(stations=catalogues(), wanted=filters, skip=st.sampled_from((0, 3)), limit=st.sampled_from((1, 1000)))
 def test_a_list_without_position_is_by_id(
     stations: list[StoredStation], wanted: dict[str, Any], skip: int, limit: int
@@ -192,7 +192,7 @@ def test_a_list_without_position_is_by_id(
     assert (answer.total, answer.more) == (len(expected), skip + limit < len(expected))
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES // 3, deadline=None)
 @given(stations=catalogues(), data=st.data())
 def test_a_changed_catalogue_is_searched_as_a_new_one(stations: list[StoredStation], data: st.DataObject) -> None:
     """Whatever is replaced, moved, added or removed, and whenever the index is rebuilt."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import SourceFormatError
@@ -333,7 +333,7 @@ ANY_UNIT = st.dictionaries(st.sampled_from(["connectors", "port_count"]), ANY_JS
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*CSV_COLUMNS]), ANY_JSON), st.lists(ANY_UNIT | ANY_JSON, max_size=3))
 def test_no_content_of_a_record_ends_the_run(changes: dict[str, object], units: list[object]) -> None:
     found = outcomes(STATION | {"ev_charging_units": units} | changes, STATION)

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import SourceFormatError
@@ -401,7 +401,7 @@ ANY_ROW = st.dictionaries(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None)
 @given(st.lists(ANY_ROW.map(lambda changes: ROW | changes), max_size=8))
 def test_every_row_is_accounted_for_once_whatever_it_says(rows: list[dict[str, str]]) -> None:
     found = outcomes(*rows)
