@@ -11,8 +11,7 @@
    All arrays belong to the caller; columns.py says what they mean. */
 
 #define _GNU_SOURCE /* memmem */
-#define PY_SSIZE_T_CLEAN
-#define Py_LIMITED_API 0x030b0000
+#define Py_LIMITED_API 0x030b0000 /* no "#" in formats: versions differ in what it needs */
 #include <Python.h>
 #include <math.h>
 #include <stddef.h>
@@ -334,8 +333,8 @@ static PyObject *answer(const Tree *tree, const Columns *columns, const Query *q
     search(&s, points, rows);
     int64_t begin = query->skip < s.size ? query->skip : s.size;
     int64_t length = s.size - begin < query->limit ? s.size - begin : query->limit;
-    PyObject *page = Py_BuildValue("(y#LO)", (const char *)(s.heap + begin), (Py_ssize_t)(length * (int64_t)sizeof(Found)),
-                                   (long long)s.total, end < s.size ? Py_True : Py_False);
+    PyObject *found = PyBytes_FromStringAndSize((const char *)(s.heap + begin), length * (int64_t)sizeof(Found));
+    PyObject *page = found ? Py_BuildValue("(NLO)", found, (long long)s.total, end < s.size ? Py_True : Py_False) : NULL;
     free(s.heap);
     return page;
 }
@@ -347,18 +346,19 @@ static PyObject *nearest(PyObject *self, PyObject *args) {
     PyObject *columns, *page = NULL;
     PyObject *texts;
     Query query;
-    const char *packed;
-    Py_ssize_t packed_size;
+    PyObject *packed, *text;
     int held = 0;
-    if (!PyArg_ParseTuple(args, "(y*y*y*y*)y*O!O!y#y#", &indexed, &axes, &traits, &below, &points, &PyTuple_Type,
-                          &columns, &PyList_Type, &texts, &packed, &packed_size, &query.text, &query.text_size))
+    if (!PyArg_ParseTuple(args, "(y*y*y*y*)y*O!O!SS", &indexed, &axes, &traits, &below, &points, &PyTuple_Type,
+                          &columns, &PyList_Type, &texts, &packed, &text))
         return NULL;
-    if (packed_size != offsetof(Query, text) || PyTuple_Size(columns) != COLUMNS)
+    if (PyBytes_Size(packed) != offsetof(Query, text) || PyTuple_Size(columns) != COLUMNS)
         PyErr_SetString(PyExc_ValueError, "not the query or the columns that this kernel was made for");
     else
         while (held < COLUMNS && !PyObject_GetBuffer(PyTuple_GetItem(columns, held), column + held, PyBUF_SIMPLE)) held++;
     if (held == COLUMNS) {
-        memcpy(&query, packed, (size_t)packed_size);
+        memcpy(&query, PyBytes_AsString(packed), offsetof(Query, text));
+        query.text = PyBytes_AsString(text);
+        query.text_size = PyBytes_Size(text);
         Columns c = {column[0].buf, column[1].buf, column[2].buf,  column[3].buf, column[4].buf, column[5].buf,
                      {column[6].buf, column[7].buf, column[8].buf, column[9].buf},
                      column[10].buf, column[11].buf, column[12].buf, texts};
@@ -405,12 +405,10 @@ static char *write_ending(char *to, int64_t mm) {
 /* join(fragments, page): a JSON array of the page's fragments, each with its distance. */
 static PyObject *join(PyObject *self, PyObject *args) {
     (void)self;
-    PyObject *fragments;
-    const char *page;
-    Py_ssize_t page_size;
-    if (!PyArg_ParseTuple(args, "O!y#", &PyList_Type, &fragments, &page, &page_size)) return NULL;
-    Py_ssize_t count = page_size / (Py_ssize_t)sizeof(Found), length = 2 + (count ? count - 1 : 0);
-    const Found *found = (const Found *)page;
+    PyObject *fragments, *page;
+    if (!PyArg_ParseTuple(args, "O!S", &PyList_Type, &fragments, &page)) return NULL;
+    Py_ssize_t count = PyBytes_Size(page) / (Py_ssize_t)sizeof(Found), length = 2 + (count ? count - 1 : 0);
+    const Found *found = (const Found *)PyBytes_AsString(page);
     for (Py_ssize_t n = 0; n < count; n++) {
         PyObject *fragment = PyList_GetItem(fragments, found[n].row);
         Py_ssize_t size = fragment ? PyBytes_Size(fragment) : -1;
