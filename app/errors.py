@@ -44,6 +44,10 @@ class FetchError(VoltWayError):
     """A source's file or API could not be downloaded."""
 
 
+class BusyError(FetchError):
+    """Another process is downloading the same now."""
+
+
 class NotReadyError(VoltWayError):
     """This process has not loaded the catalogue yet, so it can answer no search."""
 

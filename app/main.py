@@ -70,7 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
             _in_background(opened, follower.run(settings.replica_poll_seconds))
             _in_background(opened, MemoryMonitor(settings.memory_threshold_mb).run(EVERY_S))
             if settings.metrics_enabled:
-                _in_background(opened, keep_sampling(database, follower))
+                _in_background(opened, keep_sampling(database, follower, feeds))
             yield Resources(
                 database=database,
                 follower=follower,

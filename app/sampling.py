@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Database
 from app.errors import NotReadyError
+from app.ingest.feeds import Feed
+from app.ingest.freshness import Freshness, SourceView, source_views
 from app.replica import Follower
 from app.stations import runs
 from app.utils import metrics
@@ -17,12 +20,12 @@ logger = logging.getLogger(__name__)
 EVERY_S = 5.0
 
 
-async def keep_sampling(database: Database, follower: Follower) -> None:
+async def keep_sampling(database: Database, follower: Follower, feeds: Sequence[Feed]) -> None:
     """Set the gauges until cancelled."""
     while True:
         _sample_replica(follower)
         try:
-            await _sample_sources(database)
+            await _sample_sources(database, feeds)
         except (SQLAlchemyError, OSError) as error:  # the follower reports that the database is away
             logger.debug("sources_not_sampled", extra={"reason": type(error).__name__})
         await asyncio.sleep(EVERY_S)
@@ -40,16 +43,16 @@ def _sample_replica(follower: Follower) -> None:
         metrics.replica_current_timestamp_seconds.set(follower.caught_up_at.timestamp())
 
 
-async def _sample_sources(database: Database) -> None:
-    async with database.open_session(read_only=True) as session:
-        sources = await runs.known_sources(session)
-    for source in sources:
-        _set_state(source.name, source.cadence_s, source.state)
+async def _sample_sources(database: Database, feeds: Sequence[Feed]) -> None:
+    for view in await source_views(database, feeds, datetime.now(UTC)):
+        if view.url or view.source.state.has_runs:
+            _set_state(view)
 
 
-def _set_state(source: str, cadence_s: int, state: runs.SourceState) -> None:
-    metrics.source_cadence_seconds.labels(source).set(cadence_s)
-    metrics.source_failing.labels(source).set(state.is_failing)
+def _set_state(view: SourceView) -> None:
+    source, state = view.source.name, view.source.state
+    metrics.source_cadence_seconds.labels(source).set(view.source.cadence_s)
+    metrics.source_failing.labels(source).set(view.status is Freshness.FAILING)
     metrics.source_failures_in_a_row.labels(source).set(state.failures)
     if state.last_success:
         ended_at = state.last_success.finished_at

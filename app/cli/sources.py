@@ -88,6 +88,8 @@ def sync(
 def _told(source: str, synced: Synced) -> list[str]:
     if synced.outcome == "not_due":
         return [f"{source}: not due before {_minute(synced.next_due)} (--force reads it now)"]
+    if synced.outcome == "busy":
+        return [f"{source}: is being imported by another process now"]
     lines = list(synced.report.lines()) if synced.report else []
     return [*lines, f"{source}: failed: {synced.error}"] if synced.error else lines
 

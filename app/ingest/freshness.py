@@ -8,7 +8,7 @@ from enum import StrEnum
 from app.db import Database
 from app.ingest.feeds import Feed
 from app.ingest.sync import next_due
-from app.sources.locations import without_secrets
+from app.sources.locations import fingerprint, without_secrets
 from app.sources.records import SourceFacts
 from app.sources.registry import all_sources
 from app.stations import runs
@@ -52,7 +52,7 @@ async def source_views(database: Database, feeds: Sequence[Feed], now: datetime)
     async with database.open_session(read_only=True) as session:
         sources |= {source.name: source for source in await runs.known_sources(session)}
         for feed in feeds:
-            state = await runs.source_state(session, feed.name, without_secrets(feed.url))
+            state = await runs.source_state(session, feed.name, fingerprint(feed.url))
             sources[feed.name] = replace(_unread(feed.source.facts), state=state)
     by_name = {feed.name: feed for feed in feeds}
     return [_view(sources[name], by_name.get(name), now) for name in sorted(sources)]

@@ -11,14 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database
-from app.errors import DatabaseUnavailableError, SourceFormatError, VoltWayError
+from app.errors import BusyError, DatabaseUnavailableError, SourceFormatError, VoltWayError
 from app.ingest.checks import Checks, Tally, refuse_suspicious, tally
 from app.ingest.rejections import RejectionsFile
 from app.ingest.report import Counts, Report
 from app.sources.downloads import Version, version_of
 from app.sources.fetch import Fetching, fetched, opened
 from app.sources.hosts import LeftAloneError
-from app.sources.locations import without_secrets
+from app.sources.locations import fingerprint, without_secrets
 from app.sources.records import Outcome, Parsed, Rejection, Skip
 from app.sources.registry import Source, facts_of
 from app.stations import feed, repository, runs
@@ -48,6 +48,8 @@ class ImportOptions:
     """Read nothing where the input of the newest import, by its version, is the same."""
     must_be_usable: bool = False
     """An input none of whose records can be used is an error."""
+    known_by: str | None = None
+    """The address that the input counts as of, should it differ from it in what it asks for now; `None`: its own."""
     fetching: Fetching | None = None
     """`None`: with the usual limits, in `data_dir`."""
 
@@ -77,7 +79,8 @@ async def run_import(
     Every batch is a unit of work of its own: should the run end early, each record is stored either as it was or as
     it now is, and the import can be repeated. `on_start` is called once the input is there.
 
-    Raises FetchError, SourceFormatError or DatabaseUnavailableError; the run is then stored with its error.
+    Raises FetchError, SourceFormatError or DatabaseUnavailableError; the run is then stored with its error. Raises
+    BusyError, and stores nothing, while another process fetches the same.
     """
     run = _Run(database, source, options)
     try:
@@ -103,13 +106,19 @@ class _Run:
         self._rejections = RejectionsFile(options.data_dir / REJECTIONS / rejections)
 
     async def execute(self, where: str, on_start: Callable[[Progress], None]) -> Report:
-        run_id = await self._start(without_secrets(where))
+        given = runs.Input(without_secrets(where), fingerprint(self._options.known_by or where))
+        run_id = await self._start(given)
         error: str | None = runs.STOPPED
         not_before: datetime | None = None
         try:
             with self._checks, self._rejections:
-                await self._import(where, on_start)
+                known = await self._known(given, run_id) if self._options.only_if_new else None
+                await self._import(where, known, on_start)
             error = None
+        except BusyError:
+            await self._drop(run_id)
+            run_id = None
+            raise
         except Exception as reason:
             error = str(reason) if isinstance(reason, VoltWayError) else repr(reason)
             not_before = reason.until if isinstance(reason, LeftAloneError) else None
@@ -118,13 +127,18 @@ class _Run:
             await self._finish(run_id, error, not_before)
         return self._report
 
-    async def _start(self, shown: str) -> int | None:
+    async def _start(self, given: runs.Input) -> int | None:
         if self._dry_run:
             return None
         async with self._open_session() as session:
             if not self._source.is_catalogue:
                 await runs.register_source(session, self._source.facts.as_row())
-            return await runs.start_run(session, self._name, shown, self._full, self._now)
+            return await runs.start_run(session, self._name, given, self._full, self._now)
+
+    async def _drop(self, run_id: int | None) -> None:
+        if run_id is not None:
+            async with self._open_session() as session:
+                await runs.drop_run(session, run_id)
 
     async def _finish(self, run_id: int | None, error: str | None, not_before: datetime | None) -> None:
         if run_id is None:
@@ -141,12 +155,11 @@ class _Run:
             await runs.finish_run(session, run_id, end)
             await feed.prune(session, self._now - CHANGES_KEPT_FOR)
 
-    async def _import(self, where: str, on_start: Callable[[Progress], None]) -> None:
+    async def _import(self, where: str, known: Version | None, on_start: Callable[[Progress], None]) -> None:
         if self._full and self._source.is_catalogue:
             raise SourceFormatError(
                 "An export may be a part of its catalogue: --full cannot know what has vanished. Import without it."
             )
-        known = await self._known(where) if self._options.only_if_new else None
         async with fetched(where, self._fetching, known, self._source.download) as got:
             self._version = got.version
             if got.is_known:
@@ -167,10 +180,10 @@ class _Run:
             if self._full:
                 await self._remove_vanished()
 
-    async def _known(self, where: str) -> Version | None:
+    async def _known(self, given: runs.Input, run_id: int | None) -> Version | None:
         """What the stations of the source are from, if it is this input."""
         async with self._open_session(read_only=True) as session:
-            return version_of(await runs.newest_version(session, self._name, without_secrets(where)))
+            return version_of(await runs.newest_version(session, self._name, given.key, run_id or 0))
 
     async def _refuse_suspicious(self, file: BinaryIO, shown: str) -> None:
         async with self._open_session(read_only=True) as session:

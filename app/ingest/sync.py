@@ -11,7 +11,7 @@ import httpx2 as httpx
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Database
-from app.errors import VoltWayError
+from app.errors import BusyError, VoltWayError
 from app.ingest.cleanup import Retention, clean_up
 from app.ingest.feeds import Feed, configured_feeds
 from app.ingest.report import Report
@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.sources.fetch import Fetching
 from app.sources.guest import Limits
 from app.sources.hosts import Hosts
-from app.sources.locations import without_secrets
+from app.sources.locations import fingerprint
 from app.stations import runs
 from app.stations.runs import SourceState
 
@@ -37,7 +37,7 @@ class Synced:
     """What became of one source."""
 
     outcome: str
-    """`imported`, `unchanged`, `not_due` or `failed`."""
+    """`imported`, `unchanged`, `not_due`, `busy` (another process imports it now) or `failed`."""
     report: Report | None = None
     """Of what was imported, or until it failed."""
     error: str | None = None
@@ -95,7 +95,7 @@ async def sync_sources(
 
 async def _state(database: Database, feed: Feed) -> SourceState:
     async with database.open_session(read_only=True) as session:
-        return await runs.source_state(session, feed.name, without_secrets(feed.url))
+        return await runs.source_state(session, feed.name, fingerprint(feed.url))
 
 
 class _Sync:
@@ -109,6 +109,8 @@ class _Sync:
         started: list[Report] = []
         try:
             report = await self._import(feed, state, started)
+        except BusyError:
+            return Synced("busy")
         except (VoltWayError, SQLAlchemyError, OSError) as error:
             message = str(error) if isinstance(error, VoltWayError) else type(error).__name__
             logger.warning("source_sync_failed", extra={"source": feed.name, "error": message})
@@ -127,9 +129,10 @@ class _Sync:
             full=feed.source.is_complete and not feed.only_changes,
             only_if_new=not self._force,
             must_be_usable=True,
+            known_by=feed.url,
             fetching=self._how,
         )
-        url = _changed_since(feed.url, state) if feed.only_changes else feed.url
+        url = _open_changes(feed.url, None if self._force else state) if feed.only_changes else feed.url
         return await run_import(
             self._database, feed.source, url, options, lambda progress: started.append(progress.report)
         )
@@ -144,9 +147,9 @@ def next_due(state: SourceState, cadence: timedelta) -> datetime | None:
     return max(failure.finished_at + pause, failure.not_before or failure.finished_at)
 
 
-def _changed_since(url: str, state: SourceState) -> str:
-    """Only what is under an open licence, and of that, only what is new."""
+def _open_changes(url: str, state: SourceState | None) -> str:
+    """Only what is under an open licence, and of that, only what is new to a source in this state; `None`: all."""
     asked = {"opendata": "true"}
-    if state.last_success is not None:
+    if state is not None and state.last_success is not None and not state.is_mixed:
         asked["modifiedsince"] = f"{state.last_success.started_at - _OVERLAP:%Y-%m-%dT%H:%M:%S}"
     return str(httpx.URL(url).copy_merge_params(asked))

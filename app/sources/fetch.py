@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from app.errors import FetchError
+from app.errors import BusyError, FetchError
 from app.sources.downloads import Place, Version, download
 from app.sources.guest import Guest, Limits, guest
 from app.sources.hosts import Hosts
@@ -52,7 +52,7 @@ async def fetched(
     where: str, how: Fetching | None = None, known: Version | None = None, download: Download = download
 ) -> AsyncIterator[Input]:
     """Yield the input. A download is deleted when the block ends well; else it stays in `how.folder`, where the next
-    call asks only whether there is a newer one. Raises FetchError, also while another process fetches the same."""
+    call asks only whether there is a newer one. Raises FetchError; BusyError while another process fetches it."""
     if not is_url(where):
         yield Input(Path(where), None, is_known=False)
         return
@@ -81,7 +81,7 @@ def _held(folder: Path, url: str) -> Iterator[Place]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FetchError(f"{without_secrets(url)} is being fetched by another process now.") from None
+            raise BusyError(f"{without_secrets(url)} is being fetched by another process now.") from None
         yield place
 
 

@@ -1,5 +1,6 @@
 """Sources and the reports of their imports."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, cast
@@ -11,6 +12,8 @@ from app.db.dialect import upsert
 from app.stations.tables import ImportRun, Source
 
 STOPPED = "The process was stopped."
+_LOOKED_BACK = 200
+"""Runs, most of which have failed before they read anything, until the input is rather read once more."""
 _FACTS = ("title", "homepage", "licence", "licence_url", "attribution", "cadence_s", "status_ttl_s")
 
 
@@ -19,12 +22,25 @@ async def register_source(session: AsyncSession, facts: dict[str, Any]) -> None:
     await session.execute(upsert(session, Source.__table__, key=("name",), replace=_FACTS), [facts])
 
 
-async def start_run(session: AsyncSession, source: str, shown_input: str, full: bool, now: datetime) -> int:
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What an import reads."""
+
+    shown: str
+    """File name or URL, without credentials."""
+    key: str
+    """The same for the same address, its query included."""
+
+
+async def start_run(session: AsyncSession, source: str, given: Input, full: bool, now: datetime) -> int:
     """Note that an import has begun; return the run's id."""
-    done = await session.execute(
-        insert(ImportRun).values(source=source, input=shown_input, full=full, started_at=now).returning(ImportRun.id)
-    )
-    return int(done.scalar_one())
+    values = {"source": source, "input": given.shown, "input_key": given.key, "full": full, "started_at": now}
+    return int((await session.execute(insert(ImportRun).values(values).returning(ImportRun.id))).scalar_one())
+
+
+async def drop_run(session: AsyncSession, run_id: int) -> None:
+    """Forget a run that has done nothing, and is not to count as a failure."""
+    await session.execute(delete(ImportRun).where(ImportRun.id == run_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +89,20 @@ class SourceState:
     last_import: ImportSummary | None
     """The newest of those that has read its input."""
     failures: int
-    """Runs that failed since the last success."""
+    """Runs that failed since the last success; one that was stopped with its process did not."""
     last_failure: Failure | None
     """The newest of them; `None`: the newest run that has ended did so well."""
+    is_mixed: bool = False
+    """Other inputs were imported into the source since the last success."""
 
     @property
     def is_failing(self) -> bool:
         return self.failures > 0
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether any run has ended."""
+        return self.last_success is not None or self.is_failing
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,26 +126,38 @@ async def known_sources(session: AsyncSession) -> list[KnownSource]:
     return [KnownSource(**row._mapping, state=await source_state(session, row.name)) for row in rows]
 
 
-async def source_state(session: AsyncSession, source: str, shown_input: str | None = None) -> SourceState:
+async def source_state(session: AsyncSession, source: str, input_key: str | None = None) -> SourceState:
     """Of all its inputs, or of one."""
-    ended = _ended(source, shown_input)
+    ended = _ended(source, input_key)
     good = ended.where(ImportRun.error.is_(None))
     success = _summary((await session.execute(good.limit(1))).scalar())
     changed = _summary((await session.execute(good.where(~ImportRun.input_unchanged).limit(1))).scalar())
-    failed = ended.where(ImportRun.error.is_not(None))
+    failed = ended.where(ImportRun.error.is_not(None), ImportRun.error != STOPPED)
     if success is not None:
         failed = failed.where(ImportRun.started_at > success.started_at)
     failures = int(await session.scalar(select(func.count()).select_from(failed.subquery())) or 0)
     newest = (await session.execute(failed.limit(1))).scalar()
-    return SourceState(success, changed, failures, _failure(newest))
+    mixed = bool(input_key and success and await _others_since(session, source, input_key, success.started_at))
+    return SourceState(success, changed, failures, _failure(newest), is_mixed=mixed)
 
 
-def _ended(source: str, shown_input: str | None = None) -> Select[Any]:
-    """Runs that are over, the newest first."""
-    query = select(ImportRun).where(ImportRun.source == source, ImportRun.finished_at.is_not(None))
-    if shown_input is not None:
-        query = query.where(ImportRun.input == shown_input)
+async def _others_since(session: AsyncSession, source: str, input_key: str, since: datetime) -> int:
+    others = (ImportRun.input_key != input_key) | ImportRun.input_key.is_(None)
+    query = select(func.count()).select_from(ImportRun)
+    return int(
+        await session.scalar(query.where(ImportRun.source == source, ImportRun.started_at > since, others)) or 0
+    )
+
+
+def _newest_first(source: str) -> Select[ImportRun]:
+    query = select(ImportRun).where(ImportRun.source == source)
     return query.order_by(ImportRun.started_at.desc(), ImportRun.id.desc())
+
+
+def _ended(source: str, input_key: str | None = None) -> Select[ImportRun]:
+    """Runs that are over, the newest first."""
+    query = _newest_first(source).where(ImportRun.finished_at.is_not(None))
+    return query if input_key is None else query.where(ImportRun.input_key == input_key)
 
 
 def _summary(run: ImportRun | None) -> ImportSummary | None:
@@ -137,10 +172,19 @@ def _failure(run: ImportRun | None) -> Failure | None:
     return Failure(run.finished_at, run.error or "", run.not_before)
 
 
-async def newest_version(session: AsyncSession, source: str, shown_input: str) -> dict[str, Any] | None:
-    """What version of this input the stations are from; `None`: they are from another input, or it has none."""
-    newest = (await session.execute(_ended(source).where(ImportRun.error.is_(None)).limit(1))).scalar()
-    return newest.input_version if newest is not None and newest.input == shown_input else None
+async def newest_version(session: AsyncSession, source: str, input_key: str, run_id: int) -> dict[str, Any] | None:
+    """What version of this input the stations are from, by the runs other than `run_id`; `None`: it has none, or some
+    stations are, or may be, from another: a run that failed or was killed may have stored a part of what it read."""
+    query = _newest_first(source).where(ImportRun.id != run_id).limit(_LOOKED_BACK)
+    others: Sequence[ImportRun] = (await session.scalars(query)).all()
+    newest = next((run for run in others if not _stored_nothing(run)), None)
+    if newest is None or newest.finished_at is None or newest.error is not None or newest.input_key != input_key:
+        return None
+    return newest.input_version
+
+
+def _stored_nothing(run: ImportRun) -> bool:
+    return run.finished_at is not None and run.error is not None and (run.report or {}).get("read") == 0
 
 
 async def comparable_report(session: AsyncSession, source: str, shown_input: str) -> dict[str, Any] | None:

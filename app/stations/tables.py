@@ -168,6 +168,8 @@ class ImportRun(Base):
     source: Mapped[str] = mapped_column(String(200))
     input: Mapped[str] = mapped_column(Text)
     """File name or URL, without credentials."""
+    input_key: Mapped[str | None] = mapped_column(String(16))
+    """Tells the whole of the input's address, its query too, from others (`app.sources.locations.fingerprint`)."""
     full: Mapped[bool]
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

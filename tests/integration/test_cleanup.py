@@ -60,7 +60,7 @@ async def _run(
     database: Database, age: timedelta, *, error: str | None = None, ends: bool = True, input_unchanged: bool = False
 ) -> int:
     async with database.open_session() as session:
-        run_id = await runs.start_run(session, "test", "file", False, NOW - age)
+        run_id = await runs.start_run(session, "test", runs.Input("file", "key"), False, NOW - age)
         if ends:
             end = runs.RunEnd(NOW - age, {}, error, input_unchanged=input_unchanged)
             await runs.finish_run(session, run_id, end)

@@ -14,20 +14,25 @@ from urllib.parse import parse_qs
 import pytest
 from sqlalchemy import func, select, update
 
+from app.api.v1 import render
 from app.db import Database
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, FetchError
 from app.ingest.feeds import Feed, configured_feeds
 from app.ingest.freshness import Freshness, source_views
 from app.ingest.run import ImportOptions, run_import
 from app.ingest.sync import Synced, next_due, sync_sources
+from app.replica import Follower
+from app.sampling import keep_sampling
 from app.settings import Settings
 from app.sources.fetch import Fetching
 from app.sources.guest import Limits
 from app.sources.hosts import Hosts
 from app.sources.registry import find_source
 from app.stations import repository, runs
+from app.stations.catalogue import Catalogue
 from app.stations.runs import Failure, ImportSummary, SourceState
 from app.stations.tables import ImportRun
+from app.utils import metrics
 from app.utils.background_tasks import sync_external_data
 from tests.misbehaving import Answer, Asked, Respond, Server, file, misbehaving
 
@@ -150,6 +155,51 @@ async def test_what_another_input_has_changed_is_brought_back(
     assert (await sync(irve(server.url)))["irve"].report.stations.updated == 10
 
 
+async def test_a_part_that_another_process_has_left_behind_is_brought_back(
+    database: Database, tmp_path: Path, server: Server, sync: Sync
+) -> None:
+    await sync(irve(server.url))
+    by_hand = tmp_path / "by-hand.csv"
+    by_hand.write_bytes(register(*range(10)).replace(b"Gare", b"Autre"))
+    await run_import(database, find_source("irve"), str(by_hand), ImportOptions(tmp_path))
+    async with database.open_session() as session:  # as if it had been killed
+        await session.execute(update(ImportRun).where(ImportRun.input == str(by_hand)).values(finished_at=None))
+    await let_pass(database, timedelta(days=2))
+    assert (await sync(irve(server.url)))["irve"].report.stations.updated == 10
+    await let_pass(database, timedelta(days=2))
+    assert (await sync(irve(server.url)))["irve"].outcome == "unchanged"
+
+
+async def test_a_failure_that_has_stored_nothing_does_not_make_it_read_again(
+    database: Database, tmp_path: Path, server: Server, sync: Sync
+) -> None:
+    await sync(irve(server.url))
+    with pytest.raises(FetchError):
+        await run_import(database, find_source("irve"), str(tmp_path / "absent"), ImportOptions(tmp_path))
+    await let_pass(database, timedelta(days=2))
+    assert (await sync(irve(server.url)))["irve"].outcome == "unchanged"
+
+
+async def test_a_run_that_was_stopped_is_no_failure(database: Database, server: Server, sync: Sync) -> None:
+    asked, goes_on = asyncio.Event(), threading.Event()
+    loop, good = asyncio.get_running_loop(), server.respond
+
+    def respond(request: Asked) -> Answer:
+        loop.call_soon_threadsafe(asked.set)
+        goes_on.wait(10)
+        return good(request)
+
+    server.respond = respond
+    running = asyncio.create_task(sync(irve(server.url)))
+    await asyncio.wait_for(asked.wait(), 10)
+    running.cancel()
+    await asyncio.wait([running])
+    goes_on.set()
+    views = {view.source.name: view for view in await source_views(database, [irve(server.url)], datetime.now(UTC))}
+    assert (views["irve"].status, views["irve"].source.state.failures) == (Freshness.NEVER, 0)
+    assert (await sync(irve(server.url)))["irve"].outcome == "imported"  # at once
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -238,6 +288,27 @@ async def test_of_open_charge_map_only_what_is_new_is_asked_for(
     await sync(ocm(url))
     assert parse_qs(server.asked[1].query)["modifiedsince"] == [f"{before - timedelta(hours=1):%Y-%m-%dT%H:%M:%S}"]
     assert await stations(database) == 1  # nothing new is no reason to remove
+    await sync(ocm(url), force=True)
+    assert "modifiedsince" not in server.asked[-1].query
+    await sync(ocm(url.replace("GB", "FR")))
+    assert "modifiedsince" not in server.asked[-1].query  # of France everything is new
+
+
+async def test_all_of_open_charge_map_is_asked_for_when_something_else_was_imported_too(
+    database: Database, tmp_path: Path, start: Callable[[Respond], Server], sync: Sync
+) -> None:
+    server = start(lambda _: Answer(pois(1)))
+    url = server.url.replace("/file", "/v3/poi")
+    await sync(ocm(url))
+    by_hand = tmp_path / "old.json"
+    by_hand.write_bytes(pois(1).replace(b"Site", b"Old name"))
+    await run_import(database, find_source("ocm"), str(by_hand), ImportOptions(tmp_path))
+    await let_pass(database, timedelta(days=2))
+    assert (await sync(ocm(url)))["ocm"].report.stations.updated == 1
+    assert "modifiedsince" not in server.asked[-1].query
+    await let_pass(database, timedelta(days=2))
+    await sync(ocm(url))
+    assert "modifiedsince" in server.asked[-1].query
 
 
 async def test_changes_none_of_which_can_be_used_are_asked_for_again(
@@ -348,15 +419,40 @@ async def test_while_one_process_fetches_an_address_no_other_does(
     first = asyncio.create_task(sync(irve(server.url)))
     try:
         await asyncio.wait_for(asked.wait(), 10)
-        assert "by another process" in (await sync(irve(server.url)))["irve"].error
+        assert (await sync(irve(server.url)))["irve"].outcome == "busy"
     finally:
         goes_on.set()
         synced = await first
     assert synced["irve"].outcome == "imported"
     assert len(server.asked) == 1
+    assert await number_of_runs(database) == 1
 
 
 # What is told of it
+
+
+async def test_metrics_tell_what_the_command_does(
+    database: Database, tmp_path: Path, start: Callable[[Respond], Server], sync: Sync
+) -> None:
+    feed = Feed(
+        replace(find_source("bnetza"), facts=replace(find_source("bnetza").facts, cadence=timedelta(hours=7))),
+        start(lambda _: Answer(status=404)).url,
+    )
+    await sync(feed)
+    by_hand = tmp_path / "by-hand.csv"
+    by_hand.write_bytes(Path("tests/data/bnetza/2019-four-points.csv").read_bytes())
+    await run_import(database, find_source("bnetza"), str(by_hand), ImportOptions(tmp_path))
+
+    def told(name: str) -> float | None:
+        return metrics.REGISTRY.get_sample_value(f"voltway_source_{name}", {"source": "bnetza"})
+
+    sampling = asyncio.create_task(keep_sampling(database, Follower(Catalogue(database), render.summary), [feed]))
+    async with asyncio.timeout(10):
+        while told("cadence_seconds") != 7 * 3600:
+            await asyncio.sleep(0.01)
+    sampling.cancel()
+    await asyncio.wait([sampling])
+    assert (told("failing"), told("failures_in_a_row")) == (1, 1)
 
 
 async def test_freshness_goes_with_what_happens(
