@@ -51,6 +51,7 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         if self._closed:
             await self._loop.create_future()  # until the loop ends: the job stays for the next process
+        await self._end_former(job_id)
         run = Run(job_id)
         fresh = contextvars.Context()  # so that the job sees nothing of the queue's own machinery
         task = self._loop.create_task(self._carry_out(run, order), context=fresh)
@@ -62,6 +63,12 @@ class Runner:
             await asyncio.to_thread(self._write_told, run)
             if self._runs.get(job_id) == (run, task):
                 del self._runs[job_id]
+
+    async def _end_former(self, job_id: str) -> None:
+        """A job that was cancelled and at once retried comes back before its cancellation is noticed here."""
+        if former := self._runs.get(job_id):
+            self.cancel(job_id)
+            await asyncio.wait([former[1]])
 
     def cancel(self, job_id: str) -> None:
         """Stop a job's work, if this process does it."""

@@ -174,6 +174,30 @@ async def test_cancelling_stops_the_work(queue: JobQueue, tmp_path: Path, functi
     await until(Path(files["ended"]).exists)
 
 
+async def test_of_a_job_that_is_cancelled_and_at_once_retried_one_run_goes_on(
+    queue: JobQueue, jobs_url: str, tmp_path: Path
+) -> None:
+    """From without, so that the process that has it in work is not told."""
+    operator = JobQueue(database_url=jobs_url, does_jobs=False)
+    await operator.start()
+    started, ended = tmp_path / "started", tmp_path / "ended"
+    job_id = await queue.submit(work.wait_for_ever, started=str(started), ended=str(ended))
+    await until(started.exists)
+    started.unlink()
+    await operator.cancel(job_id)
+    await operator.retry(job_id)
+    await operator.stop()
+    await until(started.exists)
+    assert ended.exists()  # the first run, before the second began
+    ended.unlink()
+    job = queue.get_job(job_id)
+    assert job is not None
+    assert job.status is JobStatus.RUNNING
+    await queue.cancel(job_id)
+    await until(ended.exists)
+    assert (await end_of(queue, job_id)).status is JobStatus.CANCELLED
+
+
 async def test_progress_is_seen_while_the_job_runs(queue: JobQueue, tmp_path: Path) -> None:
     job_id = await queue.submit(work.work_until_told, started=f"{tmp_path}/started", ended=f"{tmp_path}/ended")
 
