@@ -165,7 +165,7 @@ class _Run:
             if got.is_known:
                 self._report.input_unchanged = True
                 return
-            with opened(got.path, self._fetching.limits.max_bytes) as file:
+            with opened(got.path, self._fetching) as file:
                 on_start(Progress(self._report, file, file.seek(0, 2)))
                 if self._full and not self._options.accept_shrunken:
                     await self._refuse_suspicious(file, without_secrets(where))

@@ -6,7 +6,6 @@ RFC 9110 §8.8 (validators), §13.1 (conditional requests), §14 (ranges).
 import asyncio
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,7 @@ from typing import Any
 import httpx2 as httpx
 
 from app.errors import FetchError
+from app.sources.disk import Bounded, check_room
 from app.sources.guest import Guest, Limits, UnansweredError, too_large
 from app.sources.locations import fingerprint, without_secrets
 
@@ -145,16 +145,11 @@ class _Attempt:
         self._place.note(state)
         self._begun = state
 
-    def _make_room(self, length: int) -> None:
+    def _make_room(self, length: int, there: int = 0) -> None:
         limits = self._guest.limits
         if length > limits.max_bytes:
             raise too_large(self._shown, limits)
-        free = shutil.disk_usage(self._place.body.parent).free
-        if free - length < limits.free_bytes:
-            raise FetchError(
-                f"{self._shown} has {length / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free in "
-                f"{self._place.body.parent}, of which {limits.free_bytes / 1e6:,.0f} MB are to stay free."
-            )
+        check_room(self._place.body.parent, length - there, self._shown, limits)
 
     def _check_rest(self, answer: httpx.Response) -> None:
         """Never join parts of two versions."""
@@ -173,17 +168,23 @@ class _Attempt:
             raise UnansweredError(f"{self._shown} does not give the rest of what it gave before.")
         if total.isdecimal():
             self._begun = replace(self._begun, length=int(total))
+            self._make_room(int(total), there=self._place.size)
 
     async def _store(self, answer: httpx.Response) -> None:
-        limits = self._guest.limits
-        pace = Pace(self._shown, limits)
-        with self._place.body.open("ab", buffering=0) as file:
+        pace = Pace(self._shown, self._guest.limits)
+        with self._place.body.open("ab") as file:
+            bounded = Bounded(file, self._shown, self._guest.limits)
             async for chunk in answer.aiter_raw():  # gzip is left for `opened`, which notices a cut
-                file.write(chunk)
+                self._write(bounded, chunk)
                 pace.note(len(chunk))
-                if file.tell() > limits.max_bytes:
-                    self._place.clear()
-                    raise too_large(self._shown, limits)
+
+    def _write(self, to: Bounded, chunk: bytes) -> None:
+        """What cannot be had whole is not to take room away from others."""
+        try:
+            to.write(chunk)
+        except (FetchError, OSError):
+            self._place.clear()
+            raise
 
     async def _finish(self, answer: httpx.Response) -> Version:
         """Note that all is there, if the server let us know where the end is."""

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from app.errors import BusyError, FetchError
+from app.sources.disk import Bounded
 from app.sources.downloads import Place, Version, download
 from app.sources.guest import Guest, Limits, guest
 from app.sources.hosts import Hosts
@@ -86,16 +87,17 @@ def _held(folder: Path, url: str) -> Iterator[Place]:
 
 
 @contextmanager
-def opened(path: Path, max_bytes: int = Limits.max_bytes) -> Iterator[BinaryIO]:
-    """Open a file for an adapter; gzip is recognised by its first bytes, and decompressed to a file of its own, so
-    that the adapter may seek. Raises FetchError."""
+def opened(path: Path, how: Fetching | None = None) -> Iterator[BinaryIO]:
+    """Open a file for an adapter; gzip is recognised by its first bytes, and decompressed to a file of its own in
+    `how.folder`, so that the adapter may seek. Raises FetchError."""
+    how = how or Fetching()
     with ExitStack() as stack:
         file = stack.enter_context(_open(path))
         for _ in range(_MAX_GZIP_LAYERS):
             if not _is_gzip(file):
                 break
-            plain = cast("BinaryIO", stack.enter_context(tempfile.TemporaryFile()))
-            _decompress(file, plain, max_bytes)
+            plain = cast("BinaryIO", stack.enter_context(_scratch_file(how.folder)))
+            _decompress(file, plain, how.limits)
             file = plain
         yield file
 
@@ -117,14 +119,22 @@ def _is_gzip(file: BinaryIO) -> bool:
     return start == _GZIP_MAGIC
 
 
-def _decompress(file: BinaryIO, to: BinaryIO, max_bytes: int) -> None:
+def _scratch_file(folder: Path | None) -> IO[bytes]:
+    """Without a name, so that it is gone with the process."""
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError as error:
+        raise FetchError(f"{folder} cannot be written: {error.strerror}. Is DATA_DIR right?") from error
+
+
+def _decompress(file: BinaryIO, to: BinaryIO, limits: Limits) -> None:
+    bounded = Bounded(to, "The input, decompressed,", limits)
     try:
         with gzip.open(file) as compressed:
             while chunk := compressed.read(1 << 20):
-                to.write(chunk)
-                if to.tell() > max_bytes:
-                    size = f"{max_bytes / 1e6:,.0f} MB"
-                    raise FetchError(f"The input is larger than {size} when decompressed (FETCH_MAX_MB).")
+                bounded.write(chunk)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FetchError(f"The input is not a whole gzip file: {error}") from error
     except OSError as error:

@@ -11,7 +11,8 @@ import httpx2 as httpx
 import orjson
 
 from app.errors import FetchError
-from app.sources.guest import Guest, too_large
+from app.sources.disk import Bounded
+from app.sources.guest import Guest
 from app.sources.locations import without_secrets
 from app.sources.ocm.fields import folded, integer
 
@@ -32,20 +33,19 @@ async def download_pages(
     Raises FetchError, whose message holds neither the key nor the parameters.
     """
     headers = _headers(api_key)
-    to.write(b"[\n")
+    pages = Bounded(to, without_secrets(url), guest.limits)
+    pages.write(b"[\n")
     last_id, separator = 0, b""
     while True:
         page = await _page(_page_url(url, page_size, last_id), headers, guest)
         if page:
             last_id = _last_id(page, last_id, url, is_full=len(page) >= page_size)
         for poi in page:
-            to.write(separator + orjson.dumps(poi))
+            pages.write(separator + orjson.dumps(poi))
             separator = b",\n"
-        if to.tell() > guest.limits.max_bytes:
-            raise too_large(without_secrets(url), guest.limits)
         if not page or len(page) < page_size:
             break
-    to.write(b"\n]\n")
+    pages.write(b"\n]\n")
 
 
 def _headers(api_key: str | None) -> dict[str, str]:

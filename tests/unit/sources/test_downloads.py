@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -325,8 +326,9 @@ async def test_a_file_that_is_too_large_is_refused(server: Server, how: Fetching
 
 async def test_a_bomb_is_not_unpacked(server: Server, how: Fetching) -> None:
     server.answers(Answer(gzip.compress(b"0" * 10_000_000, mtime=0)))
+    small = replace(how, limits=replace(QUICK, max_bytes=1_000_000))
     async with fetched(server.url, how) as got:
-        with pytest.raises(FetchError, match="when decompressed"), opened(got.path, 1_000_000):
+        with pytest.raises(FetchError, match="decompressed, is larger"), opened(got.path, small):
             pass
 
 
@@ -334,6 +336,32 @@ async def test_the_disk_is_not_filled(server: Server, how: Fetching) -> None:
     server.respond = file(TABLE)
     how = replace(how, limits=replace(QUICK, free_bytes=1 << 60))
     assert " are to stay free." in await refusal(server, how)
+
+
+async def test_the_disk_is_not_filled_by_a_file_of_unknown_length(server: Server, how: Fetching) -> None:
+    """It is large enough to be looked at a second time; meanwhile others have filled the disk."""
+    assert how.folder is not None
+    how.folder.mkdir(exist_ok=True)
+    server.answers(Answer(b"0" * (40 << 20), headers={"Content-Length": None}))
+    free_bytes = shutil.disk_usage(how.folder).free - (20 << 20)
+    short = replace(how, limits=replace(QUICK, silence_s=5.0, free_bytes=free_bytes))
+    assert " are to stay free." in await refusal(server, short)
+    assert list(how.folder.glob("*.download")) == []
+
+
+async def test_a_rest_that_does_not_fit_is_not_asked_for_in_vain(server: Server, how: Fetching) -> None:
+    await fail_half_way(server, how)
+    server.respond = file(TABLE)
+    how = replace(how, limits=replace(QUICK, free_bytes=1 << 60))
+    assert " are to stay free." in await refusal(server, how)
+
+
+def test_what_is_unpacked_does_not_fill_the_disk(tmp_path: Path) -> None:
+    packed = tmp_path / "file.gz"
+    packed.write_bytes(gzip.compress(b"0" * 1_000_000))
+    how = Fetching(tmp_path / "downloads", limits=replace(QUICK, free_bytes=1 << 60))
+    with pytest.raises(FetchError, match=r"The input, decompressed, needs .* are to stay"), opened(packed, how):
+        pass
 
 
 async def test_an_encoding_that_was_not_asked_for_is_refused(server: Server, how: Fetching) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from tempfile import NamedTemporaryFile
 from threading import Thread
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2 as httpx
@@ -115,16 +116,23 @@ class Download:
         return [poi["ID"] for poi in json.loads(self.content)]
 
     async def run(self, url: str, *, api_key: str | None = KEY, page_size: int = 4) -> "Download":
-        file, retries, log = io.BytesIO(), Retries(), logging.getLogger("app.sources.guest")
+        retries, log = Retries(), logging.getLogger("app.sources.guest")
         log.addHandler(retries)
         log.setLevel(logging.INFO)
         try:
-            async with guest(Hosts(1e6), Limits(free_bytes=0)) as visitor:
-                await download_pages(url, file, visitor, api_key=api_key, page_size=page_size)
+            with NamedTemporaryFile() as file:
+                try:
+                    async with guest(Hosts(1e6), Limits(free_bytes=0)) as visitor:
+                        await download_pages(
+                            url, cast("BinaryIO", file), visitor, api_key=api_key, page_size=page_size
+                        )
+                finally:
+                    file.seek(0)
+                    self.content = file.read()
         finally:
             log.removeHandler(retries)
             log.setLevel(logging.NOTSET)
-            self.content, self.pauses_s = file.getvalue(), retries.pauses_s
+            self.pauses_s = retries.pauses_s
         return self
 
 
