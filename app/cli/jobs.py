@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.cli._tables import print_table
 from app.db.migrate import require_current
 from app.errors import DatabaseUnavailableError, JobRefusedError
 from app.settings import Settings
@@ -40,13 +41,15 @@ def list_(
 ) -> None:
     """Show jobs of all processes, the newest first."""
     found = _run(lambda queue: queue.list_jobs(status=status, name=name, limit=limit))
-    table = _table("id", "name", "status", "progress", "attempts", "created", "finished", "error")
-    for job in found:
-        table.add_row(
-            job.id, escape(job.name), _status(job), f"{job.progress:.0%}", str(job.attempts), _second(job.created_at),
-            _second(job.finished_at), escape(_first_line(job.error)),
-        )  # fmt: skip
-    Console().print(table)
+    rows = [
+        [
+            job.id, job.name, _status(job), f"{job.progress:.0%}", str(job.attempts), _second(job.created_at),
+            _second(job.finished_at), _first_line(job.error),
+        ]
+        for job in found
+    ]  # fmt: skip
+    headings = ("id", "name", "status", "progress", "attempts", "created", "finished", "error")
+    print_table(headings, rows, spare=("attempts", "progress", "finished", "created"))
 
 
 @jobs.command()
@@ -102,14 +105,16 @@ def retry(job_id: Id) -> None:
 @jobs.command()
 def schedules() -> None:
     """Show what is done at regular times, with the last job of each."""
-    table = _table("name", "cadence (UTC)", "state", "next", "last job", "its status")
-    for schedule in _run(lambda queue: TaskScheduler(queue).schedules()):
-        last = schedule.last_job
-        table.add_row(
-            escape(schedule.name), schedule.cadence, _state(schedule), _second(schedule.next_at),
+    rows = [
+        [
+            schedule.name, schedule.cadence, _state(schedule), _second(schedule.next_at),
             _second(last.created_at) if last else "", _status(last) if last else "",
-        )  # fmt: skip
-    Console().print(table)
+        ]
+        for schedule in _run(lambda queue: TaskScheduler(queue).schedules())
+        for last in [schedule.last_job]
+    ]  # fmt: skip
+    headings = ("name", "cadence (UTC)", "state", "next", "last job", "its status")
+    print_table(headings, rows, spare=("last job", "cadence (UTC)"))
 
 
 @jobs.command()
@@ -151,13 +156,6 @@ async def _found(queue: JobQueue, job_id: str) -> Job:
     if job is None:
         raise JobRefusedError(f"There is no job {job_id}, or it is no more remembered.")
     return job
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:  # an id must be whole, to be copied
-        table.add_column(heading, overflow="fold", no_wrap=heading in {"id", "status", "next", "state"})
-    return table
 
 
 def _status(job: Job) -> str:

@@ -6,10 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from app.cli._tables import print_table
 from app.db import Database
 from app.db.migrate import require_current
 from app.errors import ConfigurationError
@@ -23,6 +21,7 @@ from app.stations import runs
 sources = typer.Typer(help="Where stations come from, and how fresh each source is.", invoke_without_command=True)
 Result = TypeVar("Result")
 _SHOWN_RUNS = 10
+_HEADINGS = ("source", "status", "last success", "every", "next", "read", "new", "changed", "removed", "failures")
 
 
 @sources.callback()
@@ -30,23 +29,7 @@ def list_(context: typer.Context) -> None:
     """Show all sources."""
     if context.invoked_subcommand is not None:
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in (
-        "source",
-        "status",
-        "last success",
-        "every",
-        "next",
-        "read",
-        "new",
-        "changed",
-        "removed",
-        "failures",
-    ):
-        table.add_column(heading, overflow="fold")
-    for view in _run(_views):
-        table.add_row(*_row(view))
-    Console().print(table)
+    print_table(_HEADINGS, map(_row, _run(_views)), spare=("removed", "changed", "new", "every", "read"))
 
 
 @sources.command()
@@ -118,7 +101,7 @@ def _row(view: SourceView) -> list[str]:
     due = _minute(view.next_due) if view.next_due else "-" if view.url is None else "now"
     success = _minute(state.last_success.finished_at) if state.last_success else "never"
     every = _duration(timedelta(seconds=view.source.cadence_s))
-    return [escape(view.source.name), view.status, success, every, due, *counts, str(state.failures)]
+    return [view.source.name, view.status, success, every, due, *counts, str(state.failures)]
 
 
 def _counts(report: dict[str, dict[str, int]]) -> list[str]:

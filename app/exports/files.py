@@ -13,12 +13,13 @@ from typing import IO
 
 from app.errors import VoltWayError
 from app.settings import Settings
+from app.utils.background_tasks import FinalJobError
 
 _TEMPORARY = ".part"
 _MB = 1_000_000
 
 
-class ExportSpaceError(VoltWayError):
+class ExportSpaceError(VoltWayError, FinalJobError):
     """There is no room for the file; the message names the setting."""
 
 

@@ -9,6 +9,7 @@ from app.errors import VoltWayError
 from app.stations.query import parse_box
 from app.stations.repository import Selection
 from app.stations.vocabulary import ConnectorType
+from app.utils.background_tasks import FinalJobError
 
 
 class ExportFormat(StrEnum):
@@ -69,7 +70,7 @@ class ExportRequest(BaseModel):
         return Selection(self.country, self.source, tuple(self.connector), box)
 
 
-class ExportRequestError(VoltWayError):
+class ExportRequestError(VoltWayError, FinalJobError):
     """An export was asked for that cannot be; the message names the field."""
 
 

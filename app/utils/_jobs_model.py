@@ -85,6 +85,11 @@ class QueueUnavailableError(ConnectionError):
     """The queue's database does not answer, or the queue is not started in this process."""
 
 
+class FinalJobError(Exception):
+    """Raise it, or a class of your own under it, in a job: another attempt would end no better. The job fails at
+    once."""
+
+
 class JobCancelledError(Exception):
     """Raised by `progress` inside a sync function whose job was cancelled, ran out of time or was handed back."""
 

@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 from pydantic import JsonValue
 
-from app.utils._jobs_model import JobFunction, QueueUnavailableError, Run, current_run, storable
+from app.utils._jobs_model import FinalJobError, JobFunction, QueueUnavailableError, Run, current_run, storable
 from app.utils._jobs_reference import UnknownFunctionError, as_json, function_named
 from app.utils.advanced_logging import log_context
 from app.utils.metrics import job_duration_seconds
@@ -150,6 +150,8 @@ async def _attempt(run: Run, order: Order) -> JsonValue:
             raise
         raise _AttemptFailedError("The function was cancelled, but not by the queue.") from error
     except (Exception, SystemExit, KeyboardInterrupt) as error:
+        if isinstance(error, FinalJobError):
+            raise _FinalError(f"{type(error).__name__}: {error}") from error
         if not limit.expired():
             raise _AttemptFailedError(f"{type(error).__name__}: {error}") from error
         why = f"It took longer than its time limit of {order['timeout_s']:g} s."

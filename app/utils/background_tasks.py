@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable
 from pydantic import JsonValue
 
 from app.utils._jobs_model import (
+    FinalJobError,
     Job,
     JobCancelledError,
     JobStateError,
@@ -39,6 +40,7 @@ from app.utils._jobs_service import keep_going, try_to_start
 from app.utils._jobs_settings import TaskSettings
 
 __all__ = [
+    "FinalJobError",
     "Job",
     "JobCancelledError",
     "JobQueue",

@@ -115,6 +115,13 @@ async def test_a_retry_may_succeed(queue: JobQueue, tmp_path: Path) -> None:
     assert (job.status, job.result, job.attempts) == (JobStatus.COMPLETED, "luck", 2)
 
 
+async def test_a_job_that_sees_no_sense_in_another_attempt_gets_none(queue: JobQueue, tmp_path: Path) -> None:
+    tried = tmp_path / "tried"
+    job = await end_of(queue, await queue.submit(work.find_no_sense_in_it, retries=3, file=str(tried)))
+    assert (job.status, job.error) == (JobStatus.FAILED, "FinalJobError: the disk is full")
+    assert tried.read_text() == "once\n"
+
+
 @pytest.mark.parametrize(
     ("function", "error"),
     [

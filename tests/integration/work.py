@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.utils._log_context import current_fields
-from app.utils.background_tasks import current_job_id, progress
+from app.utils.background_tasks import FinalJobError, current_job_id, progress
 
 
 async def add(left: int, right: int) -> int:
@@ -65,6 +65,13 @@ def traced(function: Callable[..., Any]) -> Callable[..., Any]:
 @traced
 async def traced_add(left: int, right: int) -> int:
     return left + right
+
+
+def find_no_sense_in_it(file: str) -> None:
+    """Notes each attempt."""
+    with Path(file).open("a") as tried:
+        tried.write("once\n")
+    raise FinalJobError("the disk is full")
 
 
 async def leave() -> None:
