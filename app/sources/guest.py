@@ -16,7 +16,7 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from app import __version__
 from app.errors import FetchError
 from app.sources.hosts import Hosts, LeftAloneError
-from app.sources.locations import without_secrets
+from app.sources.locations import is_local, without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +127,18 @@ class Guest:
         return UnansweredError(message, wait_s)
 
 
+async def refuse_unsafe_redirect(answer: httpx.Response) -> None:
+    """Raise FetchError where the outside sends us into our own network, or off encryption."""
+    if not answer.has_redirect_location:
+        return
+    url, target = answer.url, answer.url.join(answer.headers["Location"])
+    if (is_local(target.host) and not is_local(url.host)) or (url.scheme, target.scheme) == ("https", "http"):
+        raise FetchError(
+            f"{without_secrets(str(url))} redirects to {without_secrets(str(target))}, which is not followed: from "
+            "https only to https, and from outside not into a private network."
+        )
+
+
 _LONGEST_REST_S = 7 * 86_400.0
 """Nobody means more."""
 
@@ -142,7 +154,7 @@ async def guest(hosts: Hosts | None = None, limits: Limits | None = None, contac
                 timeout=httpx.Timeout(limits.silence_s, connect=min(limits.silence_s, 10.0)),
                 max_redirects=_REDIRECTS,
                 headers={"User-Agent": f"{_NAME} (+{contact})" if contact else _NAME, "Accept-Encoding": "gzip"},
-                event_hooks={"request": [hosts.take_turn]},
+                event_hooks={"request": [hosts.take_turn], "response": [refuse_unsafe_redirect]},
             ) as client,
             asyncio.timeout(limits.total_s),
         ):

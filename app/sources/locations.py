@@ -1,6 +1,7 @@
 """Where inputs are: what is a URL, and what of it may be shown."""
 
 from hashlib import blake2b
+from ipaddress import ip_address
 
 import httpx2 as httpx
 
@@ -9,6 +10,14 @@ from app.errors import FetchError
 
 def is_url(where: str) -> bool:
     return where.lower().startswith(("http://", "https://"))
+
+
+def is_local(host: str) -> bool:
+    """Whether a host name or address tells by itself that it is on this machine or in a private network."""
+    try:
+        return not ip_address(host.strip("[]")).is_global
+    except ValueError:
+        return host.lower().rstrip(".").endswith(("localhost", ".internal", ".local"))
 
 
 def without_secrets(where: str) -> str:

@@ -4,17 +4,19 @@ import gzip
 import logging
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
 
 from app import __version__
 from app.errors import FetchError
 from app.sources.downloads import Pace, Place, Version
 from app.sources.fetch import Fetching, Input, fetched, opened
-from app.sources.guest import Limits
+from app.sources.guest import Limits, refuse_unsafe_redirect
 from app.sources.hosts import FAILURES_TO_REST, REST, Hosts, LeftAloneError
 from tests.misbehaving import Answer, Server, file, misbehaving
 
@@ -368,6 +370,29 @@ async def test_an_encoding_that_was_not_asked_for_is_refused(server: Server, how
     server.answers(Answer(TABLE, headers={"Content-Encoding": "br"}))
     assert "not asked for: br" in await refusal(server, how)
     assert server.asked[0].headers["accept-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("url", "location", "follows"),
+    [
+        ("https://a.example/file", "https://b.example/file", True),
+        ("https://a.example/file", "/other", True),
+        ("http://a.example/file", "https://a.example/file", True),
+        ("https://a.example/file", "http://a.example/file", False),
+        ("http://a.example/file", "http://127.0.0.1/file", False),
+        ("http://a.example/file", "http://[::1]/file", False),
+        ("http://a.example/file", "http://169.254.169.254/latest/meta-data", False),
+        ("http://a.example/file", "http://localhost:6379/", False),
+        ("http://10.0.0.1/file", "http://10.0.0.2/file", True),
+    ],
+)
+async def test_no_redirect_leads_into_the_private_network_or_off_encryption(
+    url: str, location: str, follows: bool
+) -> None:
+    answer = httpx.Response(302, headers={"Location": location}, request=httpx.Request("GET", url))
+    refused = nullcontext() if follows else pytest.raises(FetchError, match="which is not followed")
+    with refused:
+        await refuse_unsafe_redirect(answer)
 
 
 async def test_redirects_have_an_end(server: Server, how: Fetching) -> None:
