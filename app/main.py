@@ -16,6 +16,7 @@ from app.api.hot import HotPaths
 from app.api.v1 import bulk, exports, jobs, render, sources, stations
 from app.auth import KeyRing
 from app.db import Database
+from app.db.bell import bell_of
 from app.errors import DatabaseUnavailableError
 from app.ingest.bulk import StationWriter
 from app.ingest.feeds import configured_feeds
@@ -67,7 +68,9 @@ def create_app(settings: Settings) -> FastAPI:
             await try_to_start(queue)
             schedule = service_schedule(queue, settings) if settings.jobs_in_serve else None
             _in_background(opened, keep_going(queue, schedule))
-            _in_background(opened, follower.run(settings.replica_poll_seconds))
+            bell = bell_of(database.url)
+            opened.push_async_callback(bell.close)
+            _in_background(opened, follower.run(settings.replica_poll_seconds, bell.wait))
             _in_background(opened, MemoryMonitor(settings.memory_threshold_mb).run(EVERY_S))
             if settings.metrics_enabled:
                 _in_background(opened, keep_sampling(database, follower, feeds))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Protocol
@@ -15,6 +15,7 @@ from app.stations.model import StoredStation
 
 logger = logging.getLogger(__name__)
 
+Wait = Callable[[float], Awaitable[None]]
 _CHUNK = 1_000
 """Stations read anew at a time."""
 
@@ -70,8 +71,11 @@ class Follower:
         """Seconds since the replica was last known to equal the database."""
         return None if self.caught_up_at is None else (self._now() - self.caught_up_at).total_seconds()
 
-    async def run(self, every_s: float) -> None:
-        """Catch up again and again until cancelled; while the database is away, the replica stays as it was."""
+    async def run(self, every_s: float, wait: Wait = asyncio.sleep) -> None:
+        """Catch up again and again until cancelled; while the database is away, the replica stays as it was.
+
+        `wait`: returns after `every_s`, or sooner when there may be something new.
+        """
         while True:
             try:
                 await self.catch_up()
@@ -86,7 +90,7 @@ class Follower:
                 if not self.is_failing:
                     logger.exception("replica_follow_failed")
                 self.is_failing = True
-            await asyncio.sleep(every_s)
+            await wait(every_s)
 
     async def catch_up(self) -> None:
         """Bring the replica to the state that the database has now, or had later. Raises DatabaseUnavailableError.
