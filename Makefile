@@ -34,6 +34,7 @@ format: $(VENV)/.developing  ## Let ruff rewrite the code
 bench: $(VENV)/.developing  ## Measure, and print ratios to the floor
 	$(BIN)/python -m benchmarks.imports
 	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.visibility
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.logging_cost
 	$(BIN)/python -m benchmarks.caching

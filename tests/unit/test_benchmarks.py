@@ -13,7 +13,7 @@ from app.db import Database
 from app.exports.request import ExportFormat
 from app.sources import irve
 from app.sources.records import Parsed
-from benchmarks import catalogue, databases, engine, export_file, exports, http, jobs, memory, takeover
+from benchmarks import catalogue, databases, engine, export_file, exports, http, jobs, memory, takeover, visibility
 from benchmarks.databases import Fresh
 from benchmarks.figures import print_table, spread
 from benchmarks.floor import read_rows, write_rows
@@ -188,3 +188,9 @@ async def test_the_takeover_table_tells_what_happened(fresh: Fresh, tmp_path: Pa
     happened, took_s = await takeover.killed_before_start(fresh(), tmp_path)
     assert happened == "completed, result 3"
     assert took_s > 0
+
+
+async def test_the_delay_of_a_change_is_measured_once_for_each(sqlite_url: str) -> None:
+    delays_ms = await visibility.delays_ms(sqlite_url, stations=10, changes=2)
+    assert len(delays_ms) == 2
+    assert min(delays_ms) > 0
