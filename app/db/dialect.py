@@ -35,6 +35,13 @@ async def take_turns(session: AsyncSession, name: str) -> None:
         await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
+async def see_one_state(session: AsyncSession) -> None:
+    """Let all that the session reads from now on be of one moment. Before its first statement. On SQLite a session
+    does so anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
 def upsert(session: AsyncSession, table: Any, *, key: tuple[str, ...], replace: tuple[str, ...]) -> Any:
     """INSERT that, where a row with the same `key` exists, replaces the columns named in `replace` instead."""
     insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert(table)

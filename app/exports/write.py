@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.dialect import see_one_state
 from app.exports.files import HashedFile
 from app.exports.formats import StationWriter, station_writer
 from app.exports.licences import Licence, Licences
@@ -30,11 +31,13 @@ class Written:
 async def write_stations(
     session: AsyncSession, request: ExportRequest, file: HashedFile, tell: Callable[[int, int], None]
 ) -> Written:
-    """Write all stations that pass the request's filters, in memory that does not grow with their number.
+    """Write all stations that pass the request's filters, as they are at one moment, in memory that does not grow
+    with their number. The session must be fresh.
 
     `tell` is given, after each page and once before, how many are written and how many there will be; what it raises
     ends the writing.
     """
+    await see_one_state(session)
     now = datetime.now(UTC)
     version = await feed.current_position(session)
     total = await repository.count_selected(session, request.selection)

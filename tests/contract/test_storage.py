@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import delete, select, text
 
 from app.db import Database
+from app.db.dialect import see_one_state
 from app.db.migrate import check_for_drift, migrate, require_current
 from app.errors import SchemaMissingError
 from app.sources.demo import FACTS
@@ -44,6 +45,22 @@ def test_migrating_again_does_nothing(database_url: str) -> None:
 def test_a_database_without_tables_is_refused_with_the_command_to_run(tmp_path: object) -> None:
     with pytest.raises(SchemaMissingError, match="voltway migrate"):
         require_current(f"sqlite:///{tmp_path}/none.db")
+
+
+async def test_a_session_that_sees_one_state_misses_nothing_that_moves_meanwhile(database: Database) -> None:
+    await store(database, *(station(f"{n:04}") for n in range(2 * repository.PAGE)))
+    async with database.open_session(read_only=True) as session:
+        await see_one_state(session)
+        pages = repository.selected_stations(session, repository.Selection(country=None), NOW)
+        seen = [each.title for each in await anext(pages)]
+        last = f"{2 * repository.PAGE - 1:04}"
+        async with database.open_session() as other:
+            await repository.remove(other, "test", [last], LATER)
+            await repository.store(
+                other, "test", [station("new"), station(f"{repository.PAGE:04}", title="Moved")], LATER
+            )
+        seen += [each.title async for page in pages for each in page]
+    assert seen == [f"Station {n:04}" for n in range(2 * repository.PAGE)]
 
 
 async def test_a_station_is_read_back_as_it_was_stored(database: Database) -> None:
