@@ -45,7 +45,7 @@ class FetchError(VoltWayError):
 
 
 class BusyError(FetchError):
-    """Another process is downloading the same now."""
+    """Somebody else imports the same source, or fetches the same address, now."""
 
 
 class NotReadyError(VoltWayError):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database
+from app.db.alone import alone
 from app.errors import BusyError, DatabaseUnavailableError, SourceFormatError, VoltWayError
 from app.ingest.checks import Checks, Tally, refuse_suspicious, tally
 from app.ingest.rejections import RejectionsFile
@@ -80,7 +82,7 @@ async def run_import(
     it now is, and the import can be repeated. `on_start` is called once the input is there.
 
     Raises FetchError, SourceFormatError or DatabaseUnavailableError; the run is then stored with its error. Raises
-    BusyError, and stores nothing, while another process fetches the same.
+    BusyError, and stores nothing, while another process imports this source or fetches the same.
     """
     run = _Run(database, source, options)
     try:
@@ -91,7 +93,7 @@ async def run_import(
 
 class _Run:
     def __init__(self, database: Database, source: Source, options: ImportOptions) -> None:
-        self._open_session = database.open_session
+        self._database_url, self._open_session = database.url, database.open_session
         self._source = source
         self._name = source.facts.name
         self._options = options
@@ -106,6 +108,12 @@ class _Run:
         self._rejections = RejectionsFile(options.data_dir / REJECTIONS / rejections)
 
     async def execute(self, where: str, on_start: Callable[[Progress], None]) -> Report:
+        """Two at once would leave a mixture behind that looks like the later one's input."""
+        busy = f"{self._name} is being imported by another process now."
+        async with nullcontext() if self._dry_run else alone(self._database_url, f"import-{self._name}", busy):
+            return await self._execute(where, on_start)
+
+    async def _execute(self, where: str, on_start: Callable[[Progress], None]) -> Report:
         given = runs.Input(without_secrets(where), fingerprint(self._options.known_by or where))
         run_id = await self._start(given)
         error: str | None = runs.STOPPED
@@ -133,6 +141,7 @@ class _Run:
         async with self._open_session() as session:
             if not self._source.is_catalogue:
                 await runs.register_source(session, self._source.facts.as_row())
+            await runs.end_orphans(session, self._now, self._now, self._name)  # as nobody else is at it
             return await runs.start_run(session, self._name, given, self._full, self._now)
 
     async def _drop(self, run_id: int | None) -> None:

@@ -214,9 +214,11 @@ async def newest_runs(session: AsyncSession, source: str, limit: int) -> list[Ru
     return [Run(*row) for row in (await session.execute(query)).all()]
 
 
-async def end_orphans(session: AsyncSession, begun_before: datetime, now: datetime) -> int:
-    """Note of runs without an end that their process was stopped; return how many there were."""
+async def end_orphans(session: AsyncSession, begun_before: datetime, now: datetime, source: str | None = None) -> int:
+    """Note of runs without an end, of one source or all, that their process was stopped; return how many."""
     orphans = ImportRun.finished_at.is_(None) & (ImportRun.started_at < begun_before)
+    if source is not None:
+        orphans &= ImportRun.source == source
     return _row_count(await session.execute(update(ImportRun).where(orphans).values(finished_at=now, error=STOPPED)))
 
 
@@ -226,7 +228,7 @@ async def forget_runs(session: AsyncSession, begun_before: datetime) -> int:
     kept = (
         select(func.max(ImportRun.id))
         .where(ImportRun.error.is_(None), ImportRun.finished_at.is_not(None))
-        .group_by(ImportRun.source, ImportRun.input, ImportRun.full, ImportRun.input_unchanged)
+        .group_by(ImportRun.source, ImportRun.input_key, ImportRun.full, ImportRun.input_unchanged)
     )
     old = ImportRun.finished_at.is_not(None) & (ImportRun.started_at < begun_before) & ImportRun.id.not_in(kept)
     return _row_count(await session.execute(delete(ImportRun).where(old)))

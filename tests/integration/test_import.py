@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from app.db import Database
-from app.errors import FetchError, SourceFormatError
+from app.errors import BusyError, FetchError, SourceFormatError
 from app.ingest import run
 from app.ingest.report import Report
 from app.ingest.run import ImportOptions, run_import
@@ -230,16 +230,23 @@ async def test_full_removes_nothing_when_a_refused_record_could_be_any_station(
     assert len(await _titles(database)) == 5
 
 
-async def test_two_imports_of_one_source_at_once_are_right(database: Database, tmp_path: Path) -> None:
+async def test_of_two_imports_of_one_source_at_once_one_is_refused(database: Database, tmp_path: Path) -> None:
     lines = [f"{n},title {n},13.4,52.5" for n in range(200)]
     forwards, backwards = tmp_path / "forwards", tmp_path / "backwards"
     forwards.write_text("\n".join(lines) + "\n")
     backwards.write_text("\n".join(reversed(lines)) + "\n")
-    reports = await asyncio.gather(
-        *(run_import(database, SOURCE, str(file), ImportOptions(tmp_path)) for file in (forwards, backwards))
+    done, refused = sorted(
+        await asyncio.gather(
+            *(run_import(database, SOURCE, str(file), ImportOptions(tmp_path)) for file in (forwards, backwards)),
+            return_exceptions=True,
+        ),
+        key=lambda outcome: isinstance(outcome, Exception),
     )
-    assert sum(report.records.new for report in reports) == 200
-    assert sum(report.records.unchanged for report in reports) == 200
+    assert isinstance(refused, BusyError)
+    assert isinstance(done, Report)
+    assert done.records.new == 200
+    again = await run_import(database, SOURCE, str(backwards), ImportOptions(tmp_path))
+    assert again.records.unchanged == 200
     assert await _changes(database) == 201  # and one for the source, which is new
 
 

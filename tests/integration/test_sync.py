@@ -16,6 +16,7 @@ from sqlalchemy import func, select, update
 
 from app.api.v1 import render
 from app.db import Database
+from app.db.alone import alone
 from app.errors import ConfigurationError, FetchError
 from app.ingest.feeds import Feed, configured_feeds
 from app.ingest.freshness import Freshness, source_views
@@ -428,6 +429,15 @@ async def test_while_one_process_fetches_an_address_no_other_does(
     assert await number_of_runs(database) == 1
 
 
+async def test_while_a_source_is_imported_from_elsewhere_it_is_left_alone(
+    database: Database, server: Server, sync: Sync
+) -> None:
+    async with alone(database.url, "import-irve", "busy"):  # as an import by hand on another machine does
+        assert (await sync(irve(server.url)))["irve"].outcome == "busy"
+    assert (server.asked, await number_of_runs(database)) == ([], 0)
+    assert (await sync(irve(server.url)))["irve"].outcome == "imported"
+
+
 # What is told of it
 
 
@@ -501,7 +511,9 @@ async def test_an_unended_run_is_neither_success_nor_failure(database: Database,
     async with database.open_session() as session:
         await session.execute(update(ImportRun).values(finished_at=None))
     assert (await sync(irve(server.url)))["irve"].outcome == "imported"
-    assert await number_of_runs(database) == 2
+    async with database.open_session(read_only=True) as session:
+        newest, killed = await runs.newest_runs(session, "irve", 5)
+    assert (newest.error, killed.error) == (None, runs.STOPPED)
 
 
 # Settings
