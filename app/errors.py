@@ -20,7 +20,9 @@ class ConfigurationError(VoltWayError):
     @classmethod
     def of(cls, error: "ValidationError") -> Self:
         """Of what pydantic says of settings."""
-        wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(
+            f"{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        )
         return cls(f"A setting is wrong. {wrong}.")
 
 

@@ -51,6 +51,7 @@ async def _sample_sources(database: Database, feeds: Sequence[Feed]) -> None:
 
 def _set_state(view: SourceView) -> None:
     source, state = view.source.name, view.source.state
+    metrics.source_enabled.labels(source).set(view.url is not None)
     metrics.source_cadence_seconds.labels(source).set(view.source.cadence_s)
     metrics.source_failing.labels(source).set(view.status is Freshness.FAILING)
     metrics.source_failures_in_a_row.labels(source).set(state.failures)

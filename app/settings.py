@@ -22,13 +22,13 @@ from app.utils.metrics import MetricsSettings
 _NAME = r"[a-z0-9_-]+"
 
 
-def _pairs(text: str, value: str) -> dict[str, str]:
+def _pairs(text: str, value: str, form: str = "NAME=VALUE") -> dict[str, str]:
     """`name=value` pairs with white space or commas between them. Raises ValueError, which shows no value."""
     parts = [part for part in re.split(rf"[\s,]+(?={_NAME}=)", text.strip(" \t\r\n,")) if part]
     found = [re.fullmatch(rf"({_NAME})=({value})", part) for part in parts]
     for number, match in enumerate(found, start=1):
         if match is None:
-            raise ValueError(f"entry {number} of {len(found)} is not of the form NAME=VALUE")
+            raise ValueError(f"entry {number} of {len(found)} is not of the form {form}")
     pairs = {match[1]: match[2] for match in found if match}
     if len(pairs) < len(found):
         raise ValueError("a name stands there twice")
@@ -57,13 +57,15 @@ class SourceSettings(BaseSettings):
     @field_validator("source_urls")
     @classmethod
     def _urls(cls, given: SecretStr) -> SecretStr:
-        _pairs(given.get_secret_value(), r"(?i:https?)://[^\s/]\S*")
+        _pairs(given.get_secret_value(), r"(?i:https?)://[^\s/]\S*", "NAME=http(s)://HOST/…")
         return given
 
     @field_validator("source_cadence_hours")
     @classmethod
     def _hours(cls, given: str) -> str:
-        if any(not 0 < float(hours) <= _MOST_HOURS for hours in _pairs(given, r"\d+(?:\.\d+)?").values()):
+        if any(
+            not 0 < float(hours) <= _MOST_HOURS for hours in _pairs(given, r"\d+(?:\.\d+)?", "NAME=HOURS").values()
+        ):
             raise ValueError(f"hours must be over 0 and at most {_MOST_HOURS:,}")
         return given
 

@@ -1,6 +1,7 @@
 """`voltway sources` and `voltway sync`."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
@@ -56,6 +57,7 @@ def sync(
     force: Annotated[bool, typer.Option("--force", help="Read it whether or not it is due, or has changed.")] = False,
 ) -> None:
     """Import now from the sources of SOURCE_URLS and, with OCM_API_KEY, Open Charge Map, and report."""
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")  # what it warns of is told below
     if name is not None and name not in {feed.name for feed in configured_feeds(Settings.load())}:
         find_source(name)
         raise ConfigurationError(f"{name} is not kept fresh: SOURCE_URLS has no address for it.")

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, FetchError
 from app.settings import Settings
+from app.sources.locations import without_secrets
 from app.sources.registry import Source, all_sources
 
 OCM_API = "https://api.openchargemap.io/v3/poi"
@@ -45,6 +46,10 @@ def configured_feeds(settings: Settings, *, ocm_url: str = OCM_API) -> list[Feed
 
 
 def _feed(source: Source, url: str, cadence: timedelta | None) -> Feed:
+    try:
+        without_secrets(url)
+    except FetchError as error:
+        raise ConfigurationError(f"A setting is wrong. SOURCE_URLS, {source.facts.name}: {error}") from None
     facts = replace(source.facts, cadence=cadence or source.facts.cadence)
     is_api = source.facts.name == "ocm" and url.partition("?")[0].rstrip("/").endswith("/poi")
     return Feed(replace(source, facts=facts), url, only_changes=is_api)

@@ -22,7 +22,7 @@ from app.sources.fetch import Fetching, fetched, opened
 from app.sources.hosts import LeftAloneError
 from app.sources.locations import fingerprint, without_secrets
 from app.sources.records import Outcome, Parsed, Rejection, Skip
-from app.sources.registry import Source, facts_of
+from app.sources.registry import Source, catalogues, facts_of
 from app.stations import feed, repository, runs
 
 BATCH = 1_000
@@ -192,7 +192,8 @@ class _Run:
     async def _known(self, given: runs.Input, run_id: int | None) -> Version | None:
         """What the stations of the source are from, if it is this input."""
         async with self._open_session(read_only=True) as session:
-            return version_of(await runs.newest_version(session, self._name, given.key, run_id or 0))
+            newest = await runs.newest_version(session, self._name, given.key, run_id or 0, catalogues())
+            return version_of(newest)
 
     async def _refuse_suspicious(self, file: BinaryIO, shown: str) -> None:
         async with self._open_session(read_only=True) as session:

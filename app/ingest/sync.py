@@ -21,6 +21,7 @@ from app.sources.fetch import Fetching
 from app.sources.guest import Limits
 from app.sources.hosts import Hosts
 from app.sources.locations import fingerprint
+from app.sources.registry import catalogues
 from app.stations import runs
 from app.stations.runs import SourceState
 
@@ -95,7 +96,7 @@ async def sync_sources(
 
 async def _state(database: Database, feed: Feed) -> SourceState:
     async with database.open_session(read_only=True) as session:
-        return await runs.source_state(session, feed.name, fingerprint(feed.url))
+        return await runs.source_state(session, feed.name, fingerprint(feed.url), catalogues())
 
 
 class _Sync:

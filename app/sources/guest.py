@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -131,12 +132,29 @@ async def refuse_unsafe_redirect(answer: httpx.Response) -> None:
     """Raise FetchError where the outside sends us into our own network, or off encryption."""
     if not answer.has_redirect_location:
         return
-    url, target = answer.url, answer.url.join(answer.headers["Location"])
-    if (is_local(target.host) and not is_local(url.host)) or (url.scheme, target.scheme) == ("https", "http"):
+    url, shown = answer.url, without_secrets(str(answer.url))
+    try:
+        target = url.join(answer.headers["Location"])
+        shown_target = without_secrets(str(target))
+    except (httpx.InvalidURL, FetchError) as error:
+        raise FetchError(f"{shown} redirects to an address that is none.") from error
+    leaves_encryption = (url.scheme, target.scheme) == ("https", "http")
+    if leaves_encryption or (await _is_inside(target) and not await _is_inside(url)):
         raise FetchError(
-            f"{without_secrets(str(url))} redirects to {without_secrets(str(target))}, which is not followed: from "
-            "https only to https, and from outside not into a private network."
+            f"{shown} redirects to {shown_target}, which is not followed: from https only to https, and from outside "
+            "not into a private network."
         )
+
+
+async def _is_inside(url: httpx.URL) -> bool:
+    """By its host's name, or by an address that the name stands for."""
+    if is_local(url.host):
+        return True
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(url.host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # then it cannot be asked either, unless a proxy knows it
+        return False
+    return any(is_local(str(address[0])) for *_, address in found)
 
 
 _LONGEST_REST_S = 7 * 86_400.0

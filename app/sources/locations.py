@@ -7,6 +7,8 @@ import httpx2 as httpx
 
 from app.errors import FetchError
 
+_LAST_PORT = 65_535
+
 
 def is_url(where: str) -> bool:
     return where.lower().startswith(("http://", "https://"))
@@ -29,9 +31,11 @@ def without_secrets(where: str) -> str:
     try:
         url = httpx.URL(where)
     except httpx.InvalidURL:
+        url = httpx.URL()
+    if not url.host or (url.port or 0) > _LAST_PORT:
         raise FetchError(
             "The URL is malformed. In a user name or password, write / as %2F, ? as %3F, # as %23 and @ as %40."
-        ) from None
+        )
     return str(url.copy_with(username=None, password=None, query=None, fragment=None))
 
 

@@ -44,6 +44,11 @@ def all_sources(ocm_api_key: str | None = None) -> dict[str, Source]:
     return {source.facts.name: source for source in sources}
 
 
+def catalogues() -> list[str]:
+    """Names of the sources whose inputs may hold stations of any other."""
+    return [name for name, source in all_sources().items() if source.is_catalogue]
+
+
 def find_source(name: str, ocm_api_key: str | None = None) -> Source:
     """Raises UnknownSourceError, naming those that exist."""
     sources = all_sources(ocm_api_key)

@@ -1,6 +1,6 @@
 """Sources and the reports of their imports."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, cast
@@ -126,8 +126,10 @@ async def known_sources(session: AsyncSession) -> list[KnownSource]:
     return [KnownSource(**row._mapping, state=await source_state(session, row.name)) for row in rows]
 
 
-async def source_state(session: AsyncSession, source: str, input_key: str | None = None) -> SourceState:
-    """Of all its inputs, or of one."""
+async def source_state(
+    session: AsyncSession, source: str, input_key: str | None = None, catalogues: Collection[str] = ()
+) -> SourceState:
+    """Of all its inputs, or of one. `catalogues`: sources whose inputs may hold stations of any other."""
     ended = _ended(source, input_key)
     good = ended.where(ImportRun.error.is_(None))
     success = _summary((await session.execute(good.limit(1))).scalar())
@@ -137,20 +139,21 @@ async def source_state(session: AsyncSession, source: str, input_key: str | None
         failed = failed.where(ImportRun.started_at > success.started_at)
     failures = int(await session.scalar(select(func.count()).select_from(failed.subquery())) or 0)
     newest = (await session.execute(failed.limit(1))).scalar()
-    mixed = bool(input_key and success and await _others_since(session, source, input_key, success.started_at))
+    since = success.started_at if success and input_key else None
+    mixed = since is not None and await _others_since(session, {source, *catalogues}, input_key, since) > 0
     return SourceState(success, changed, failures, _failure(newest), is_mixed=mixed)
 
 
-async def _others_since(session: AsyncSession, source: str, input_key: str, since: datetime) -> int:
+async def _others_since(session: AsyncSession, sources: set[str], input_key: str | None, since: datetime) -> int:
     others = (ImportRun.input_key != input_key) | ImportRun.input_key.is_(None)
     query = select(func.count()).select_from(ImportRun)
     return int(
-        await session.scalar(query.where(ImportRun.source == source, ImportRun.started_at > since, others)) or 0
+        await session.scalar(query.where(ImportRun.source.in_(sources), ImportRun.started_at > since, others)) or 0
     )
 
 
-def _newest_first(source: str) -> Select[ImportRun]:
-    query = select(ImportRun).where(ImportRun.source == source)
+def _newest_first(*sources: str) -> Select[ImportRun]:
+    query = select(ImportRun).where(ImportRun.source.in_(sources))
     return query.order_by(ImportRun.started_at.desc(), ImportRun.id.desc())
 
 
@@ -172,10 +175,13 @@ def _failure(run: ImportRun | None) -> Failure | None:
     return Failure(run.finished_at, run.error or "", run.not_before)
 
 
-async def newest_version(session: AsyncSession, source: str, input_key: str, run_id: int) -> dict[str, Any] | None:
+async def newest_version(
+    session: AsyncSession, source: str, input_key: str, run_id: int, catalogues: Collection[str] = ()
+) -> dict[str, Any] | None:
     """What version of this input the stations are from, by the runs other than `run_id`; `None`: it has none, or some
-    stations are, or may be, from another: a run that failed or was killed may have stored a part of what it read."""
-    query = _newest_first(source).where(ImportRun.id != run_id).limit(_LOOKED_BACK)
+    stations are, or may be, from another: a run that failed or was killed may have stored a part of what it read.
+    `catalogues`: sources whose inputs may hold stations of any other."""
+    query = _newest_first(source, *catalogues).where(ImportRun.id != run_id).limit(_LOOKED_BACK)
     others: Sequence[ImportRun] = (await session.scalars(query)).all()
     newest = next((run for run in others if not _stored_nothing(run)), None)
     if newest is None or newest.finished_at is None or newest.error is not None or newest.input_key != input_key:

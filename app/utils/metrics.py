@@ -141,6 +141,12 @@ replica_current_timestamp_seconds = _gauge(
     join="livemin",
 )
 source_stations = _gauge("voltway_source_stations", "Present stations of a source", ["source"], join="livemostrecent")
+source_enabled = _gauge(
+    "voltway_source_enabled",
+    "1 when the source is read by itself, 0 when only by hand",
+    ["source"],
+    join="livemostrecent",
+)
 source_cadence_seconds = _gauge(
     "voltway_source_cadence_seconds", "How often the source is to be read", ["source"], join="livemostrecent"
 )

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.api.v1 import render
-from app.db import Database
+from app.db import Database, engine
 from app.db.alone import alone
 from app.errors import ConfigurationError, FetchError
 from app.ingest.feeds import Feed, configured_feeds
@@ -154,6 +155,27 @@ async def test_what_another_input_has_changed_is_brought_back(
     await run_import(database, find_source("irve"), str(by_hand), ImportOptions(tmp_path))
     await let_pass(database, timedelta(days=2))
     assert (await sync(irve(server.url)))["irve"].report.stations.updated == 10
+
+
+async def test_what_an_export_of_another_service_has_changed_is_brought_back(
+    database: Database, tmp_path: Path, server: Server, sync: Sync
+) -> None:
+    await sync(irve(server.url))
+    terms = {"licence": "CC0-1.0", "licence_url": "https://x.example/terms", "attribution": "X"}
+    other = {
+        "source": "irve",
+        "external_id": "P1",
+        "title": "Autre",
+        "longitude": 2.35,
+        "latitude": 48.85,
+        "evses": [],
+    }
+    export = tmp_path / "export.ndjson"
+    export.write_text(json.dumps(other | terms) + "\n")
+    report = await run_import(database, find_source("voltway"), str(export), ImportOptions(tmp_path))
+    assert report.stations.updated == 1
+    await let_pass(database, timedelta(days=2))
+    assert (await sync(irve(server.url)))["irve"].report.stations.updated == 1
 
 
 async def test_a_part_that_another_process_has_left_behind_is_brought_back(
@@ -438,6 +460,28 @@ async def test_while_a_source_is_imported_from_elsewhere_it_is_left_alone(
     assert (await sync(irve(server.url)))["irve"].outcome == "imported"
 
 
+async def test_a_database_that_stays_locked_ends_the_sync_and_the_next_repairs(
+    sqlite_url: str, tmp_path: Path, server: Server, how: Fetching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(engine._SQLITE_PRAGMAS, "busy_timeout", 10)
+    database = Database(sqlite_url)
+    with closing(sqlite3.connect(tmp_path / "voltway.db", check_same_thread=False)) as another:
+        good = server.respond
+
+        def lock_first(asked: Asked) -> Answer:
+            another.execute("BEGIN IMMEDIATE")
+            return good(asked)
+
+        server.respond = lock_first
+        failed = (await sync_sources(database, tmp_path, [irve(server.url)], how))["irve"]
+        assert (failed.outcome, failed.error) == ("failed", "The database failed: database is locked")
+        another.rollback()
+        server.respond = good
+        assert (await sync_sources(database, tmp_path, [irve(server.url)], how))["irve"].outcome == "imported"
+    assert await stations(database) == 10
+    await database.close()
+
+
 # What is told of it
 
 
@@ -462,7 +506,7 @@ async def test_metrics_tell_what_the_command_does(
             await asyncio.sleep(0.01)
     sampling.cancel()
     await asyncio.wait([sampling])
-    assert (told("failing"), told("failures_in_a_row")) == (1, 1)
+    assert (told("failing"), told("failures_in_a_row"), told("enabled")) == (1, 1, 1)
 
 
 async def test_freshness_goes_with_what_happens(
@@ -553,6 +597,8 @@ def test_a_key_for_open_charge_map_is_enough() -> None:
         ("SOURCE_URLS", "https://x.example/s3cret"),
         ("SOURCE_URLS", "irve=https://x.example/s3cret irve=https://y.example"),
         ("SOURCE_URLS", "nowhere=https://x.example/s3cret"),
+        ("SOURCE_URLS", "irve=https://s3cret:99999/"),
+        ("SOURCE_URLS", "irve=/s3cret/file.csv"),
         ("SOURCE_CADENCE_HOURS", "irve=daily"),
         ("SOURCE_CADENCE_HOURS", "irve=0"),
         ("SOURCE_CADENCE_HOURS", "nowhere=1"),

@@ -383,7 +383,10 @@ async def test_an_encoding_that_was_not_asked_for_is_refused(server: Server, how
         ("http://a.example/file", "http://[::1]/file", False),
         ("http://a.example/file", "http://169.254.169.254/latest/meta-data", False),
         ("http://a.example/file", "http://localhost:6379/", False),
+        ("http://a.example/file", "http://2130706433/file", False),  # 127.0.0.1 too
+        ("http://a.example/file", "http://127.1/file", False),
         ("http://10.0.0.1/file", "http://10.0.0.2/file", True),
+        ("http://127.1/file", "http://127.0.0.1/file", True),
     ],
 )
 async def test_no_redirect_leads_into_the_private_network_or_off_encryption(
@@ -393,6 +396,12 @@ async def test_no_redirect_leads_into_the_private_network_or_off_encryption(
     refused = nullcontext() if follows else pytest.raises(FetchError, match="which is not followed")
     with refused:
         await refuse_unsafe_redirect(answer)
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "http://127.0.0.1:99999/"])
+async def test_a_redirect_to_no_address_is_told(server: Server, how: Fetching, location: str) -> None:
+    server.answers(Answer(status=302, headers={"Location": location}))
+    assert "redirects to an address that is none" in await refusal(server, how)
 
 
 async def test_redirects_have_an_end(server: Server, how: Fetching) -> None:

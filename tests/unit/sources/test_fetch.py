@@ -182,7 +182,14 @@ async def test_a_full_disk_is_no_fault_of_the_server(tmp_path: Path, serve: Serv
 
 
 @pytest.mark.parametrize(
-    "url", ["http://voltuser:s3/cret@host/", "https://voltuser:s3cret@host:tok3n/", "http://k3y\n"]
+    "url",
+    [
+        "http://voltuser:s3/cret@host/",
+        "https://voltuser:s3cret@host:tok3n/",
+        "http://k3y\n",
+        "http://k3y:99999/",
+        "http://",
+    ],
 )
 async def test_a_malformed_url_is_refused_without_showing_it(url: str) -> None:
     said = await refusal(url)
