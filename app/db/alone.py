@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import URL
 
+from app.db.engine import conninfo
 from app.errors import BusyError, DatabaseUnavailableError
 
 _NOTICE_DEATH_WITHIN_10_S = (
@@ -52,9 +53,8 @@ def _locked(path: Path, busy: str) -> Iterator[None]:
 
 @asynccontextmanager
 async def _advisory(url: URL, name: str, busy: str) -> AsyncIterator[None]:
-    conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
-        connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, connect_timeout=_WAIT_S)
+        connection = await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True, connect_timeout=_WAIT_S)
     except psycopg.Error as error:
         raise DatabaseUnavailableError(f"The database cannot be reached: {type(error).__name__}.") from error
     try:

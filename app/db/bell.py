@@ -13,6 +13,8 @@ from typing import Protocol
 import psycopg
 from sqlalchemy import URL
 
+from app.db.engine import conninfo
+
 CHANNEL = "voltway_changes"
 """On which PostgreSQL tells of lines in the table `changes` (a trigger does)."""
 _LOOK_EVERY_S = 0.05
@@ -34,7 +36,7 @@ def bell_of(url: URL) -> Bell:
     """For the database of a URL; nothing is opened before the first wait."""
     if url.get_backend_name() == "sqlite":
         return _SqliteBell(Path(url.database or ""))
-    return _PostgresqlBell(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    return _PostgresqlBell(conninfo(url))
 
 
 class _SqliteBell:

@@ -53,6 +53,11 @@ def synchronous(url: URL) -> URL:
     return url.set(drivername="sqlite") if url.get_backend_name() == "sqlite" else url
 
 
+def conninfo(url: URL) -> str:
+    """The same PostgreSQL database for a connection of psycopg's own, outside the pool; holds the password."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def create_engine(url: URL) -> AsyncEngine:
     """Open a pool of connections; the first use connects."""
     engine = create_async_engine(

@@ -149,9 +149,9 @@ async def _attempt(run: Run, order: Order) -> JsonValue:
         if task and task.cancelling():
             raise
         raise _AttemptFailedError("The function was cancelled, but not by the queue.") from error
+    except FinalJobError as error:
+        raise _FinalError(f"{type(error).__name__}: {error}") from error
     except (Exception, SystemExit, KeyboardInterrupt) as error:
-        if isinstance(error, FinalJobError):
-            raise _FinalError(f"{type(error).__name__}: {error}") from error
         if not limit.expired():
             raise _AttemptFailedError(f"{type(error).__name__}: {error}") from error
         why = f"It took longer than its time limit of {order['timeout_s']:g} s."

@@ -114,6 +114,14 @@ async def number_of_runs(database: Database) -> int:
         return int(await session.scalar(select(func.count()).select_from(ImportRun)) or 0)
 
 
+async def import_by_hand(database: Database, folder: Path) -> Path:
+    """From a file in which all ten stations have other names."""
+    file = folder / "by-hand.csv"
+    file.write_bytes(register(*range(10)).replace(b"Gare", b"Autre"))
+    await run_import(database, find_source("irve"), str(file), ImportOptions(folder))
+    return file
+
+
 # A register that is a file
 
 
@@ -150,9 +158,7 @@ async def test_what_another_input_has_changed_is_brought_back(
     database: Database, tmp_path: Path, server: Server, sync: Sync
 ) -> None:
     await sync(irve(server.url))
-    by_hand = tmp_path / "by-hand.csv"
-    by_hand.write_bytes(register(*range(10)).replace(b"Gare", b"Autre"))
-    await run_import(database, find_source("irve"), str(by_hand), ImportOptions(tmp_path))
+    await import_by_hand(database, tmp_path)
     await let_pass(database, timedelta(days=2))
     assert (await sync(irve(server.url)))["irve"].report.stations.updated == 10
 
@@ -182,9 +188,7 @@ async def test_a_part_that_another_process_has_left_behind_is_brought_back(
     database: Database, tmp_path: Path, server: Server, sync: Sync
 ) -> None:
     await sync(irve(server.url))
-    by_hand = tmp_path / "by-hand.csv"
-    by_hand.write_bytes(register(*range(10)).replace(b"Gare", b"Autre"))
-    await run_import(database, find_source("irve"), str(by_hand), ImportOptions(tmp_path))
+    by_hand = await import_by_hand(database, tmp_path)
     async with database.open_session() as session:  # as if it had been killed
         await session.execute(update(ImportRun).where(ImportRun.input == str(by_hand)).values(finished_at=None))
     await let_pass(database, timedelta(days=2))
