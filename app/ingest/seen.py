@@ -7,14 +7,12 @@ from typing import Self
 
 
 class SeenIds:
-    """A set of strings in a private temporary file that vanishes on closing."""
+    """A set of strings in a private temporary file that is there while it is entered."""
 
-    def __init__(self) -> None:
+    def __enter__(self) -> Self:
         self._file = sqlite3.connect("", isolation_level=None)
         self._file.execute("PRAGMA journal_mode = OFF")
         self._file.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
-
-    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
