@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
@@ -13,13 +14,14 @@ from app import __version__
 from app.api import errors, health, metrics
 from app.api.deps import Resources
 from app.api.hot import HotPaths
-from app.api.v1 import bulk, exports, jobs, render, sources, stations
+from app.api.v1 import bulk, exports, jobs, render, sources, stations, status
 from app.auth import KeyRing
 from app.db import Database
 from app.db.bell import bell_of
 from app.errors import DatabaseUnavailableError
 from app.ingest.bulk import StationWriter
 from app.ingest.feeds import configured_feeds
+from app.ingest.status import StatusWriter
 from app.middleware.drain import DrainMiddleware
 from app.middleware.head import HeadMiddleware
 from app.middleware.logging import PerformanceMiddleware, RequestLoggingMiddleware
@@ -38,6 +40,7 @@ logger = logging.getLogger(__name__)
 _DESCRIPTION = "Charging stations near you, sorted by distance, free right now."
 _TAGS = [
     {"name": "stations", "description": "Search, all that is known of one station, and writing."},
+    {"name": "status", "description": "Telling which EVSEs are free, in use or out of order."},
     {"name": "sources", "description": "Where the stations come from, and how fresh they are."},
     {"name": "exports", "description": "The catalogue, or a part of it, as a file."},
     {"name": "jobs", "description": "What the service does in the background; for operators."},
@@ -79,6 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
                 follower=follower,
                 keys=keys,
                 writer=StationWriter(database),
+                status_writer=StatusWriter(database, timedelta(minutes=settings.status_ttl_minutes)),
                 jobs=queue,
                 feeds=feeds,
             )
@@ -94,7 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     enhance_openapi_documentation(app, problems=errors.KINDS)
     errors.install(app)
-    for routes in (stations, bulk, exports, sources, jobs, health):
+    for routes in (stations, bulk, status, exports, sources, jobs, health):
         app.include_router(routes.router)
     if settings.metrics_enabled:
         app.include_router(metrics.router)

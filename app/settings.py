@@ -112,6 +112,8 @@ class Settings(
     """`sqlite:///path` or `postgresql://user:password@host/name`; empty: `voltway.db` in DATA_DIR."""
     replica_poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.5
     """How often a serving process looks for changes of which it has heard nothing (see `app.db.bell`)."""
+    status_ttl_minutes: Annotated[float, Field(gt=0)] = 60.0
+    """How long a state that a client has told (`POST /api/v1/status`) is shown, unless it is told again."""
     export_kept_hours: Annotated[float, Field(gt=0)] = 24.0
     """How long the files of exports can be fetched."""
     export_max_total_mb: Annotated[float, Field(gt=0)] = 10_000.0

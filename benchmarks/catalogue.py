@@ -7,9 +7,9 @@ from random import Random
 
 from app.db import Database
 from app.sources.demo import FACTS, DemoStation
-from app.stations import repository, runs
+from app.stations import live, repository, runs
+from app.stations.live import Observation
 from app.stations.model import Connector, Evse, StationCreate
-from app.stations.repository import Observation
 from app.stations.vocabulary import ConnectorType, EvseStatus
 
 _CITIES = 400
@@ -89,4 +89,4 @@ async def fill(database: Database, count: int) -> None:
                 for made in batch
                 for evse, status in zip(made.station.evses, made.statuses, strict=True)
             ]
-            await repository.observe(session, FACTS.name, observations, now)
+            await live.observe(session, FACTS.name, observations, now)

@@ -52,4 +52,5 @@ def _keys_given(request: Request) -> Iterator[str]:
 
 
 StationsWriteKey = Annotated[Key, Security(_admitted, scopes=[Scope.STATIONS_WRITE])]
+StatusWriteKey = Annotated[Key, Security(_admitted, scopes=[Scope.STATUS_WRITE])]
 JobsReadKey = Annotated[Key, Security(_admitted, scopes=[Scope.JOBS_READ])]

@@ -8,6 +8,7 @@ from app.auth import KeyRing
 from app.db import Database
 from app.ingest.bulk import StationWriter
 from app.ingest.feeds import Feed
+from app.ingest.status import StatusWriter
 from app.replica import Follower
 from app.utils.background_tasks import JobQueue
 
@@ -19,6 +20,7 @@ class Resources(TypedDict):
     follower: Follower
     keys: KeyRing
     writer: StationWriter
+    status_writer: StatusWriter
     jobs: JobQueue
     feeds: tuple[Feed, ...]
 
@@ -43,6 +45,10 @@ def _writer(request: Request) -> StationWriter:
     return _resources(request)["writer"]
 
 
+def _status_writer(request: Request) -> StatusWriter:
+    return _resources(request)["status_writer"]
+
+
 def _jobs(request: Request) -> JobQueue:
     return _resources(request)["jobs"]
 
@@ -56,5 +62,6 @@ DatabaseDep = Annotated[Database, Depends(_database)]
 FollowerDep = Annotated[Follower, Depends(_follower)]
 KeyRingDep = Annotated[KeyRing, Depends(_keys)]
 StationWriterDep = Annotated[StationWriter, Depends(_writer)]
+StatusWriterDep = Annotated[StatusWriter, Depends(_status_writer)]
 JobsDep = Annotated[JobQueue, Depends(_jobs)]
 FeedsDep = Annotated[tuple[Feed, ...], Depends(_feeds)]

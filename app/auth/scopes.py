@@ -8,5 +8,7 @@ class Scope(StrEnum):
 
     STATIONS_WRITE = "stations:write"
     """Create and update stations."""
+    STATUS_WRITE = "status:write"
+    """Tell the states of EVSEs."""
     JOBS_READ = "jobs:read"
     """See background jobs, with their errors."""

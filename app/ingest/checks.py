@@ -9,7 +9,7 @@ from typing import Any, Self
 from app.errors import SourceFormatError
 from app.ingest.coordinates import check_coordinates
 from app.ingest.seen import SeenIds
-from app.sources.records import Outcome, Parsed, Rejection, Skip
+from app.sources.records import Observed, Outcome, Parsed, Rejection, Skip
 
 MOST_LOST = 0.2
 """Share of its good records that an input may have lost since the last time."""
@@ -38,7 +38,10 @@ class Checks:
         self._files.close()
 
     def apply(self, outcome: Outcome) -> Outcome:
-        """Reject a station that cannot be where it says, or a record whose id has come before."""
+        """Reject a station that cannot be where it says, or a record whose id has come before. An EVSE may be
+        observed as often as one likes."""
+        if isinstance(outcome, Observed):
+            return outcome
         if isinstance(outcome, Parsed) and not self._of_catalogue:
             outcome = _misplaced(outcome) or outcome
         external_id = _external_id(outcome)
@@ -114,7 +117,7 @@ def refuse_suspicious(now: Tally, before: Tally, noun: str) -> None:
         )
 
 
-def _external_id(outcome: Outcome) -> str | None:
+def _external_id(outcome: Parsed | Skip | Rejection) -> str | None:
     if isinstance(outcome, Parsed):
         return outcome.station.external_id
     return outcome.gone_id if isinstance(outcome, Skip) else outcome.external_id

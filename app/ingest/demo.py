@@ -5,8 +5,8 @@ from itertools import islice
 
 from app.db import Database
 from app.sources.demo import FACTS, DemoStation, network
-from app.stations import repository, runs
-from app.stations.repository import Observation
+from app.stations import live, repository, runs
+from app.stations.live import Observation
 
 _BATCH = 500
 
@@ -23,7 +23,7 @@ async def load_demo(database: Database) -> int:
             changed = [batch[index] for index in (*written.new, *written.updated)]
             ids = await repository.ids_of(session, FACTS.name, [demo.station.external_id for demo in changed])
             observations = [each for demo in changed for each in _observations(demo, ids, now)]
-            await repository.observe(session, FACTS.name, observations, now)
+            await live.observe(session, FACTS.name, observations, now)
         stored += len(batch)
     return stored
 

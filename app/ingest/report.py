@@ -1,4 +1,4 @@
-"""What an import did, counted so that nothing is lost: read = new + updated + unchanged + skipped + rejected."""
+"""What an import did, counted so that nothing is lost: read = stations' records + statuses + skipped + rejected."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -39,14 +39,26 @@ class Report:
     """Records by reason."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Records by reason."""
+    statuses: Counter[str] = field(default_factory=Counter)
+    """Records that tell the state of an EVSE, by what became of it: see `app.ingest.sightings`."""
+    live: Counter[str] = field(default_factory=Counter)
+    """Likewise the states that came with stations; they are no records of their own."""
     notes: Counter[str] = field(default_factory=Counter)
-    """Stations by what was stored otherwise than delivered."""
+    """Records by what was stored otherwise than delivered."""
     rejections_file: str | None = None
 
     @property
     def balanced(self) -> bool:
         """Whether every record read is accounted for."""
-        return self.read == self.records.total + self.skipped.total() + self.rejected.total()
+        return self.read == sum(count for _, count in self._parts())
+
+    def _parts(self) -> Iterator[tuple[str, int]]:
+        """What the records read have become."""
+        if self.records.total or not self.statuses:
+            yield from asdict(self.records).items()
+        yield from self.statuses.items()
+        yield "skipped", self.skipped.total()
+        yield "rejected", self.rejected.total()
 
     def as_document(self) -> dict[str, Any]:
         """Plain values for storing."""
@@ -54,6 +66,8 @@ class Report:
             "read": self.read,
             "records": asdict(self.records),
             "stations": asdict(self.stations) | {"removed": self.removed},
+            "statuses": dict(self.statuses),
+            "live": dict(self.live),
             "skipped": dict(self.skipped),
             "rejected": dict(self.rejected),
             "notes": dict(self.notes),
@@ -65,15 +79,15 @@ class Report:
         if self.input_unchanged:
             yield f"{self.source}: the input has not changed, so nothing was read"
             return
-        yield (
-            f"{self.source}: {self.read:,} {self.record_noun} read = {self.records.new:,} new"
-            f" + {self.records.updated:,} updated + {self.records.unchanged:,} unchanged"
-            f" + {self.skipped.total():,} skipped + {self.rejected.total():,} rejected"
-        )
-        yield (
-            f"stations: {self.stations.new:,} new, {self.stations.updated:,} updated,"
-            f" {self.stations.unchanged:,} unchanged, {self.removed:,} removed"
-        )
+        parts = " + ".join(f"{count:,} {name}" for name, count in self._parts())
+        yield f"{self.source}: {self.read:,} {self.record_noun} read = {parts}"
+        if self.records.total or not self.statuses:
+            yield (
+                f"stations: {self.stations.new:,} new, {self.stations.updated:,} updated,"
+                f" {self.stations.unchanged:,} unchanged, {self.removed:,} removed"
+            )
+        if self.live:
+            yield f"live status: {', '.join(f'{count:,} {name}' for name, count in self.live.items())}"
         for name, reasons in (("skipped", self.skipped), ("rejected", self.rejected), ("noted", self.notes)):
             for reason, count in reasons.most_common(_SHOWN_REASONS):
                 yield f"{name}: {count:,} × {reason}"

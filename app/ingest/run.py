@@ -17,13 +17,15 @@ from app.errors import BusyError, DatabaseUnavailableError, SourceFormatError, V
 from app.ingest.checks import Checks, Tally, refuse_suspicious, tally
 from app.ingest.rejections import RejectionsFile
 from app.ingest.report import Counts, Report
+from app.ingest.sightings import Sighting, record
 from app.sources.downloads import Version, version_of
 from app.sources.fetch import Fetching, fetched, opened
 from app.sources.hosts import LeftAloneError
 from app.sources.locations import fingerprint, without_secrets
-from app.sources.records import Outcome, Parsed, Rejection, Skip
+from app.sources.records import Observed, Outcome, Parsed, Rejection, Skip
 from app.sources.registry import Source, catalogues, facts_of
 from app.stations import feed, repository, runs
+from app.stations.evse_id import key_of
 
 BATCH = 1_000
 """Outcomes handled in one unit of work, which is what is lost when the process dies."""
@@ -206,25 +208,29 @@ class _Run:
     async def _handle(self, batch: list[Outcome]) -> None:
         """Count every outcome and store what can be stored, in one unit of work."""
         good: list[Parsed] = []
+        observed: list[Observed] = []
         gone: list[str] = []
         for outcome in map(self._checks.apply, batch):
             self._report.read += outcome.records
             if isinstance(outcome, Parsed):
                 good.append(outcome)
                 self._report.notes.update(outcome.notes)
+            elif isinstance(outcome, Observed):
+                observed.append(outcome)
+                self._report.notes.update(outcome.notes)
             elif isinstance(outcome, Skip):
                 self._report.skipped[outcome.reason] += outcome.records
                 gone += [outcome.gone_id] if outcome.gone_id else []
             else:
                 self._reject(outcome)
-        await self._store(good, gone)
+        await self._store(good, observed, gone)
 
     def _reject(self, rejection: Rejection) -> None:
         self._report.rejected[rejection.reason] += rejection.records
         self._rejections.write(rejection)
         self._report.rejections_file = str(self._rejections.path)
 
-    async def _store(self, good: list[Parsed], gone: list[str]) -> None:
+    async def _store(self, good: list[Parsed], observed: list[Observed], gone: list[str]) -> None:
         done: list[tuple[list[Parsed], repository.Written]] = []
         async with self._open_session(read_only=self._dry_run) as session:
             await self._register_origins(session, good)
@@ -233,9 +239,18 @@ class _Run:
                 written = await repository.store(session, name, stations, self._now, dry_run=self._dry_run)
                 done.append((of_source, written))
             removed = await repository.remove(session, self._name, gone, self._now, dry_run=self._dry_run)
+            statuses = await self._record(session, [_sighting(each) for each in observed])
+            live = await self._record(session, await _sightings(session, good))
         self._report.removed += removed
+        self._report.live.update(live)
+        for each, effect in zip(observed, statuses, strict=True):
+            self._report.statuses[effect] += each.records
         for of_source, written in done:
             self._count(of_source, written)
+
+    async def _record(self, session: AsyncSession, sightings: list[Sighting]) -> list[str]:
+        facts = self._source.facts
+        return await record(session, facts.name, sightings, self._now, facts.status_ttl, dry_run=self._dry_run)
 
     async def _register_origins(self, session: AsyncSession, good: list[Parsed]) -> None:
         """Write the terms of the sources that a catalogue has stations of; of those that VoltWay reads itself, its
@@ -267,6 +282,21 @@ class _Run:
                 self._report.removed += await repository.remove(
                     session, self._name, vanished, self._now, dry_run=self._dry_run
                 )
+
+
+def _sighting(observed: Observed) -> Sighting:
+    return Sighting(key_of(observed.evse_id), observed.status, observed.observed_at)
+
+
+async def _sightings(session: AsyncSession, good: list[Parsed]) -> list[Sighting]:
+    """What came with the stations, which are stored."""
+    found = []
+    for name, of_source in _by_source([parsed for parsed in good if parsed.seen]).items():
+        ids = await repository.ids_of(session, name, [parsed.station.external_id for parsed in of_source])
+        for parsed in of_source:
+            station_id = ids.get(parsed.station.external_id, 0)  # none in a dry run
+            found += [Sighting((station_id, each.evse_uid), each.status, each.observed_at) for each in parsed.seen]
+    return found
 
 
 def _by_source(good: list[Parsed]) -> dict[str, list[Parsed]]:

@@ -258,7 +258,7 @@ def _expiry(station: StoredStation) -> float:
 
 def _version(station: StoredStation, fragment: bytes) -> int:
     """A number of 64 bits for all that is known of a station, the same in every process."""
-    states = [(e.uid, e.evse_id, e.status, e.observed_at, e.connectors) for e in station.evses]
+    states = [(e.uid, e.evse_id, e.status, e.observed_at, e.stale_since, e.connectors) for e in station.evses]
     beside = [states, station.created_at, station.licence, station.licence_url, station.attribution]
     return int.from_bytes(blake2b(fragment + orjson.dumps(beside), digest_size=8).digest())
 

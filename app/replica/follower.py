@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Protocol
 
-from app.errors import DatabaseUnavailableError, NotReadyError
+from app.errors import DatabaseUnavailableError, NotReadyError, VoltWayError
 from app.replica.columns import Render
 from app.replica.replica import Replica
 from app.stations.changes import Changes, FeedPosition
@@ -108,6 +108,13 @@ class Follower:
             await self._refresh(self.replica.expired(now), now)
             self.caught_up_at = now
             self._ended = self._begun
+
+    async def show_written(self) -> None:
+        """Let the next search find what was written here. It is stored, so a failure is none of the writing's."""
+        try:
+            await self.catch_up()
+        except VoltWayError as error:
+            logger.warning("write_not_shown_yet", extra={"error": str(error)})
 
     async def _follow(self, now: datetime) -> bool:
         """Apply the changes since the last time; False when all must be loaded anew."""

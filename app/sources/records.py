@@ -1,17 +1,18 @@
-"""What an adapter yields for each record of its source: a station, a skip or a rejection; never an exception.
+"""What an adapter yields for each record: a station, an observation, a skip or a rejection; never an exception.
 
 A *record* is what the source's publisher counts: a row, a POI, a charge point. Every record is accounted for once:
-read = stored in a station + skipped + rejected.
+read = stored in a station or as a status + skipped + rejected.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from app.stations.model import StationCreate
+from app.stations.vocabulary import EvseStatus
 
 Row = TypeVar("Row")
 
@@ -61,6 +62,16 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """The state of one of a station's own EVSEs."""
+
+    evse_uid: str
+    status: EvseStatus
+    observed_at: datetime
+    """The source's time, with its zone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed:
     """One station, and the records that it was made of."""
 
@@ -73,6 +84,23 @@ class Parsed:
     counted (the offending code may be part of it): `connector code 99 unknown, stored as other`."""
     facts: SourceFacts | None = None
     """Of the station's own source, where the input has stations of several; its name is `station.source`."""
+    seen: tuple[Seen, ...] = ()
+    """What the input tells of its EVSEs at a moment; what lasts stands in the station itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A record that tells the state of an EVSE, whichever stations have it."""
+
+    evse_id: str
+    """As delivered; `app.stations.evse_id.key_of` says which spellings are the same."""
+    status: EvseStatus
+    observed_at: datetime
+    """The source's time, with its zone."""
+    position: Position
+    records: int = 1
+    notes: tuple[str, ...] = ()
+    """As those of `Parsed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +134,7 @@ class Rejection:
     records: int = 1
 
 
-Outcome = Parsed | Skip | Rejection
+Outcome = Parsed | Observed | Skip | Rejection
 
 
 class BadField(Exception):  # noqa: N818 - it is the record that is in error

@@ -11,6 +11,7 @@ from app.sources import afdc, bnetza, demo, irve, ocm, voltway
 from app.sources.downloads import Place, Version, download
 from app.sources.fetch import Download
 from app.sources.guest import Guest
+from app.sources.irve import live as irve_live
 from app.sources.locations import without_secrets
 from app.sources.ocm.client import download_pages
 from app.sources.records import Outcome, SourceFacts
@@ -38,6 +39,7 @@ def all_sources(ocm_api_key: str | None = None) -> dict[str, Source]:
         Source(afdc.FACTS, afdc.parse),
         Source(bnetza.FACTS, bnetza.parse),
         Source(irve.FACTS, irve.parse),
+        Source(irve_live.FACTS, irve_live.parse, is_complete=False),
         Source(ocm.FACTS, ocm.parse, _ocm_download(ocm_api_key), is_complete=False),
         Source(voltway.FACTS, voltway.parse, is_complete=False, is_catalogue=True),
     ]

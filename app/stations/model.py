@@ -179,6 +179,8 @@ class EvseState:
     connectors: list[ConnectorDocument]
     stated_status: str | None = None
     """The lasting state that the record itself gives, whatever has been observed since."""
+    stale_since: datetime | None = None
+    """Since when what was observed at `observed_at` is too old to be shown."""
 
 
 @dataclass(slots=True)

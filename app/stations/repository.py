@@ -1,9 +1,9 @@
 """Everything that is written to and read from the station tables."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, CursorResult, Result, Row, Select, and_, delete, func, or_, select, update
@@ -13,7 +13,6 @@ from app.db.bulk import upsert_many
 from app.db.dialect import take_turns
 from app.stations.model import EvseDocument, EvseState, StationCreate, StoredStation, derive, evse_documents
 from app.stations.query import Box
-from app.stations.status import expires_at
 from app.stations.tables import EvseStatusRow, Source, Station
 from app.stations.vocabulary import ConnectorType, EvseStatus
 
@@ -35,17 +34,6 @@ class Written:
     new: list[int]
     updated: list[int]
     unchanged: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One EVSE seen in one state."""
-
-    station_id: int
-    evse_uid: str
-    status: EvseStatus
-    observed_at: datetime
-    """The source's time."""
 
 
 async def store(
@@ -129,23 +117,6 @@ async def external_ids(session: AsyncSession, source: str) -> AsyncIterator[list
             return
         yield [external_id for _, external_id in rows]
         after = rows[-1].id
-
-
-async def observe(session: AsyncSession, source: str, observations: Iterable[Observation], now: datetime) -> None:
-    """Write live status, at most one observation for each EVSE."""
-    rows = [
-        {
-            "station_id": observation.station_id,
-            "evse_uid": observation.evse_uid,
-            "status": observation.status.value,
-            "observed_at": observation.observed_at,
-        }
-        for observation in observations
-    ]
-    if rows:
-        common = {"received_at": now, "source": source}
-        replaced = ("status", "observed_at", "received_at", "source")
-        await upsert_many(session, _STATUS, rows, common=common, key=("station_id", "evse_uid"), replace=replaced)
 
 
 async def count(session: AsyncSession) -> int:
@@ -235,11 +206,11 @@ _PRESENT = (
 
 
 class _Observed(NamedTuple):
-    """A live status, and how long such a one holds."""
+    """A live status, and until when it holds."""
 
     status: str
     at: datetime
-    ttl_s: int | None
+    expires_at: datetime | None
 
 
 async def _read(session: AsyncSession, query: Select[Any], now: datetime) -> list[StoredStation]:
@@ -250,11 +221,11 @@ async def _read(session: AsyncSession, query: Select[Any], now: datetime) -> lis
 
 async def _live_status(session: AsyncSession, ids: Collection[int]) -> dict[int, dict[str, _Observed]]:
     """By station id and EVSE uid."""
-    columns, sources = _STATUS.c, _SOURCES.c
+    columns = _STATUS.c
     rows = await session.execute(
-        select(columns.station_id, columns.evse_uid, columns.status, columns.observed_at, sources.status_ttl_s)
-        .outerjoin(_SOURCES, sources.name == columns.source)
-        .where(columns.station_id.in_(ids))
+        select(columns.station_id, columns.evse_uid, columns.status, columns.observed_at, columns.expires_at).where(
+            columns.station_id.in_(ids)
+        )
     )
     by_station: dict[int, dict[str, _Observed]] = defaultdict(dict)
     for station_id, evse_uid, *observed in rows:
@@ -270,16 +241,13 @@ def _stored(row: Row[Any], live: Mapping[str, _Observed], now: datetime) -> Stor
 
 def _evse_state(evse: EvseDocument, observed: _Observed | None, now: datetime) -> EvseState:
     """Merge what the record states with what was observed: a live status, while it is fresh, outranks the record."""
-    stated, observed_at, expiry = evse.get("status"), None, None
+    stated, evse_id, connectors = evse.get("status"), evse.get("evse_id"), evse["connectors"]
+    if observed is not None and (observed.expires_at is None or now < observed.expires_at):
+        status = _status(observed.status)
+        return EvseState(evse["uid"], evse_id, status, observed.at, observed.expires_at, connectors, stated)
     status = EvseStatus.UNKNOWN if stated is None else _status(stated)
-    if observed is not None:
-        observed_at = observed.at
-        expiry = expires_at(observed.at, None if observed.ttl_s is None else timedelta(seconds=observed.ttl_s))
-        if expiry is None or now < expiry:
-            status = _status(observed.status)
-        else:
-            expiry = None  # it has happened
-    return EvseState(evse["uid"], evse.get("evse_id"), status, observed_at, expiry, evse["connectors"], stated)
+    at, since = (None, None) if observed is None else (observed.at, observed.expires_at)
+    return EvseState(evse["uid"], evse_id, status, at, None, connectors, stated, stale_since=since)
 
 
 def _status(word: str) -> EvseStatus:

@@ -124,6 +124,22 @@ class EvseStatusRow(Base):
     """The source's time."""
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     source: Mapped[str] = mapped_column(String(200))
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When it ceases to hold; `None`: it holds until it is replaced."""
+
+
+class EvseKey(Base):
+    """Where the EVSEs with a public id are; triggers keep it, whoever writes the stations."""
+
+    __tablename__ = "evse_keys"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - as SQLAlchemy wants it
+
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    """See `app.stations.evse_id`."""
+    station_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("stations.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    evse_uid: Mapped[str] = mapped_column(String(200), primary_key=True)
 
 
 class Change(Base):

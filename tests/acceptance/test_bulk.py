@@ -18,7 +18,7 @@ import httpx2 as httpx
 import pytest
 
 from app.api.errors import Problem
-from app.api.v1.bulk import MAX_BYTES, MAX_STATIONS
+from app.api.v1._bodies import MAX_BYTES, MAX_ITEMS
 from app.ingest.bulk import MAX_FAULTS
 from tests.acceptance.conftest import serving
 from tests.conftest import ROOT
@@ -195,10 +195,10 @@ def test_an_unknown_way_to_treat_errors_is_refused(http: httpx.Client) -> None:
 
 
 def test_ten_thousand_stations_pass_and_one_more_does_not(http: httpx.Client) -> None:
-    sent = [station("load", str(n)) for n in range(MAX_STATIONS)]
-    assert http.post(BULK, json=sent).json() == {"created": MAX_STATIONS, "updated": 0, "unchanged": 0}
-    assert http.get(STATIONS, params={"source": "load", "limit": 1}).headers["x-total-count"] == str(MAX_STATIONS)
-    assert http.post(BULK, json=sent).json() == {"created": 0, "updated": 0, "unchanged": MAX_STATIONS}
+    sent = [station("load", str(n)) for n in range(MAX_ITEMS)]
+    assert http.post(BULK, json=sent).json() == {"created": MAX_ITEMS, "updated": 0, "unchanged": 0}
+    assert http.get(STATIONS, params={"source": "load", "limit": 1}).headers["x-total-count"] == str(MAX_ITEMS)
+    assert http.post(BULK, json=sent).json() == {"created": 0, "updated": 0, "unchanged": MAX_ITEMS}
     sent.append(station("load", "one more"))
     problem(http.post(BULK, json=sent), 413, "content-too-large")
     lines = b"\n".join(json.dumps(each).encode() for each in sent)

@@ -10,7 +10,7 @@ import httpx2 as httpx
 import pytest
 
 from app.api.errors import KINDS
-from app.api.v1.bulk import MAX_STATIONS
+from app.api.v1._bodies import MAX_ITEMS
 from tests.acceptance.conftest import serving
 from tests.acceptance.openapi_check import faults
 from tests.keys import create_key
@@ -175,7 +175,7 @@ PROVOKED: dict[tuple[Operation, str], Provoke] = {
     (WRITE, "bad-request"): _post(Authorization="Bearer other"),
     (WRITE, "malformed-json"): _post(b"[{"),
     (WRITE, "unauthorized"): _post(X_API_Key="wrong"),
-    (WRITE, "content-too-large"): _post(b"[" + b",".join([b"1"] * (MAX_STATIONS + 1)) + b"]"),
+    (WRITE, "content-too-large"): _post(b"[" + b",".join([b"1"] * (MAX_ITEMS + 1)) + b"]"),
     (WRITE, "unsupported-media-type"): _post(Content_Type="text/csv"),
     (WRITE, "invalid-request"): _post(b"[1]"),
     (JOBS, "bad-request"): _with("/api/v1/jobs", Authorization="Bearer other"),

@@ -13,9 +13,9 @@ from geojson_pydantic import FeatureCollection
 
 from app.db import Database
 from app.exports import export_large_dataset, geoparquet
-from app.stations import repository
+from app.stations import live, repository
+from app.stations.live import Observation
 from app.stations.model import Connector, Evse, StationCreate, StoredStation
-from app.stations.repository import Observation
 from app.stations.vocabulary import ConnectorFormat, ConnectorType, EvseStatus, PowerType
 from tests.contract.exporting import STATIONS, fill
 from tests.make import station
@@ -49,7 +49,7 @@ async def catalogue(
             Observation(ids["4"], "1", EvseStatus.CHARGING, NOW),
             Observation(ids["4"], "2", EvseStatus.AVAILABLE, NOW - timedelta(days=400)),
         ]
-        await repository.observe(session, "test", observed, NOW)
+        await live.observe(session, "test", observed, NOW)
         return [each async for page in repository.all_stations(session, NOW) for each in page]
 
 

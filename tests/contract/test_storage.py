@@ -9,11 +9,11 @@ from app.db import Database
 from app.db.dialect import see_one_state
 from app.db.migrate import check_for_drift, migrate, require_current
 from app.errors import SchemaMissingError
-from app.sources.demo import FACTS
-from app.stations import Station, StationCreate, repository, runs
+from app.stations import Station, StationCreate, live, repository
 from app.stations.feed import changes_after, current_position, prune
+from app.stations.live import Observation
 from app.stations.model import StoredStation
-from app.stations.repository import Observation, Written
+from app.stations.repository import Written
 from app.stations.tables import Change
 from app.stations.vocabulary import Access, EvseStatus
 from tests.make import NOW, station
@@ -161,14 +161,14 @@ async def test_live_status_outranks_the_record_until_it_is_too_old(database: Dat
     await store(database, station())
     (read,) = await read_all(database)
     async with database.open_session() as session:
-        await runs.register_source(session, FACTS.as_row() | {"name": "feed", "status_ttl_s": 60})
         seen = Observation(read.id, "1", EvseStatus.AVAILABLE, NOW)
-        await repository.observe(session, "feed", [seen], NOW)
+        await live.observe(session, "feed", [seen], NOW, timedelta(seconds=60))
     (fresh,) = await read_all(database, NOW + timedelta(seconds=59))
     assert (fresh.evses[0].status, fresh.evses[0].observed_at) == (EvseStatus.AVAILABLE, NOW)
     assert fresh.evses[0].expires_at == NOW + timedelta(seconds=60)
     (stale,) = await read_all(database, NOW + timedelta(seconds=60))
     assert stale.evses[0].status is EvseStatus.UNKNOWN
+    assert stale.evses[0].stale_since == NOW + timedelta(seconds=60)
 
 
 async def test_every_way_to_write_is_in_the_change_feed(database: Database) -> None:
@@ -178,7 +178,7 @@ async def test_every_way_to_write_is_in_the_change_feed(database: Database) -> N
         position = await current_position(session)
         assert await changes_after(session, position) is not None
     async with database.open_session() as session:
-        await repository.observe(session, "test", [Observation(one.id, "1", EvseStatus.CHARGING, NOW)], NOW)
+        await live.observe(session, "test", [Observation(one.id, "1", EvseStatus.CHARGING, NOW)], NOW)
         await session.execute(text("UPDATE stations SET title = 'by hand' WHERE external_id = '2'"))
         await session.execute(delete(Station).where(Station.external_id == "3"))
     async with database.open_session() as session:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from app.db import Database
 from app.ingest.cleanup import DOWNLOADS_KEPT_FOR, Retention, clean_up
 from app.replica import Follower
-from app.stations import Station, repository, runs
+from app.stations import Station, live, repository, runs
 from app.stations.catalogue import Catalogue
 from app.stations.tables import EvseStatusRow, ImportRun
 from app.stations.vocabulary import EvseStatus
@@ -35,8 +35,8 @@ async def test_stations_that_vanished_long_ago_go_with_their_status(database: Da
         await runs.register_source(session, FACTS.as_row())
         await repository.store(session, "test", [station(str(n)) for n in range(2_500)], NOW)
         ids = await repository.ids_of(session, "test", ["0", "2499"])
-        seen = [repository.Observation(number, "1", EvseStatus.AVAILABLE, NOW) for number in ids.values()]
-        await repository.observe(session, "test", seen, NOW)
+        seen = [live.Observation(number, "1", EvseStatus.AVAILABLE, NOW) for number in ids.values()]
+        await live.observe(session, "test", seen, NOW)
         await repository.remove(session, "test", [str(n) for n in range(2_400)], NOW - timedelta(days=61))
         await repository.remove(session, "test", [str(n) for n in range(2_400, 2_450)], NOW - timedelta(days=59))
     follower = Follower(Catalogue(database), lambda stored: str(stored.id).encode())

@@ -10,11 +10,11 @@ from app.api.v1 import render
 from app.db import Database
 from app.errors import DatabaseUnavailableError, NotReadyError
 from app.replica import Follower
-from app.stations import Station, repository, runs
+from app.stations import Station, live, repository, runs
 from app.stations.catalogue import Catalogue
 from app.stations.feed import prune
+from app.stations.live import Observation
 from app.stations.query import StationQuery
-from app.stations.repository import Observation
 from app.stations.tables import Change
 from app.stations.vocabulary import EvseStatus
 from tests.make import FACTS, NOW, station
@@ -101,7 +101,7 @@ async def test_a_station_has_another_version_with_whatever_changes_in_it(
     async with database.open_session() as session:
         station_id = (await repository.ids_of(session, "test", ["a"]))["a"]
         seen = Observation(station_id, "1", EvseStatus.AVAILABLE, NOW)
-        await repository.observe(session, "test", [seen], NOW)
+        await live.observe(session, "test", [seen], NOW)
         await runs.register_source(session, FACTS.as_row())
     versions = [
         await version(),
@@ -149,13 +149,12 @@ async def test_a_live_status_is_shown_until_it_is_too_old(
 ) -> None:
     await _store(database, "a")
     async with database.open_session() as session:
-        await runs.register_source(session, FACTS.as_row() | {"status_ttl_s": 60})
         ids = await repository.ids_of(session, "test", ["a"])
     await follower.catch_up()
     assert _statuses(follower) == ["unknown"]
     async with database.open_session() as session:
         seen = Observation(ids["a"], "1", EvseStatus.AVAILABLE, NOW)
-        await repository.observe(session, "test", [seen], NOW)
+        await live.observe(session, "test", [seen], NOW, timedelta(seconds=60))
     await follower.catch_up()
     assert _statuses(follower) == ["available"]
     clock.now = NOW + timedelta(seconds=59)
@@ -173,7 +172,7 @@ async def test_a_word_written_by_hand_poisons_nothing(database: Database, follow
     await _store(database, "a")
     async with database.open_session() as session:
         ids = await repository.ids_of(session, "test", ["a"])
-        await repository.observe(session, "test", [Observation(ids["a"], "1", EvseStatus.AVAILABLE, NOW)], NOW)
+        await live.observe(session, "test", [Observation(ids["a"], "1", EvseStatus.AVAILABLE, NOW)], NOW)
         await session.execute(text("UPDATE evse_status SET status = 'Available'"))
     await follower.catch_up()
     assert _statuses(follower) == ["unknown"]

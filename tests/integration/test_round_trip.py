@@ -21,9 +21,9 @@ from app.ingest.run import ImportOptions, run_import
 from app.sources import bnetza
 from app.sources.records import SourceFacts
 from app.sources.registry import find_source
-from app.stations import repository, runs
+from app.stations import live, repository, runs
+from app.stations.live import Observation
 from app.stations.model import Connector, Evse, StationCreate
-from app.stations.repository import Observation
 from app.stations.tables import Source
 from app.stations.vocabulary import Access, ConnectorFormat, ConnectorType, EvseStatus, PowerType
 from tests.make import FACTS, NOW, station
@@ -184,7 +184,7 @@ async def test_the_lasting_state_comes_through_under_a_live_one(
     await store(origin, station(evses=(Evse(uid="1", status=EvseStatus.PLANNED), Evse(uid="2"))))
     async with origin.open_session() as session:
         seen = [Observation(1, uid, EvseStatus.AVAILABLE, datetime.now(UTC)) for uid in ("1", "2")]
-        await repository.observe(session, "test", seen, datetime.now(UTC))
+        await live.observe(session, "test", seen, datetime.now(UTC))
     file = await exported(origin, tmp_path, "ndjson", monkeypatch)
     await imported(database, file)
     async with database.open_session(read_only=True) as session:

@@ -25,6 +25,7 @@ def detail(station: StoredStation) -> bytes:
                     "evse_id": evse.evse_id,
                     "status": evse.status,
                     "observed_at": evse.observed_at,
+                    "stale_since": evse.stale_since,
                     "connectors": evse.connectors,
                 }
                 for evse in station.evses

@@ -80,7 +80,10 @@ class EvseShape(_Shape):
     )
     status: EvseStatus
     observed_at: datetime | None = Field(
-        description="When the state was seen; null: it is not a live one.", examples=["2026-05-01T12:03:10Z"]
+        description="When a state was last seen; null: never.", examples=["2026-05-01T12:03:10Z"]
+    )
+    stale_since: datetime | None = Field(
+        description="Since when that is too old to be shown as the present state; null: it is not."
     )
     connectors: list[ConnectorShape]
 

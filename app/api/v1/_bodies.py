@@ -1,0 +1,87 @@
+"""Bodies with many items, as a JSON array or one item a line."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import orjson
+from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+
+from app.api.errors import MalformedJsonError
+from app.ingest.bulk import Fault, Unreadable
+
+MAX_ITEMS = 10_000
+MAX_BYTES = 20_000_000
+JSON, LINES = "application/json", "application/x-ndjson"
+_WITHIN_S = 60
+
+
+async def receive_items(request: Request, noun: str) -> Callable[[], Iterable[object]]:
+    """Receive the whole body and return what reads it, which takes long enough to be called in a thread and raises
+    for what is no list of items. `noun`: what they are, plural."""
+    is_lines = _media_type(request) == LINES
+    body = await _read_in_time(request)
+    return lambda: _lines(body, noun) if is_lines else _array(body, noun)
+
+
+async def _read_in_time(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            return await _read(request)
+    except TimeoutError:
+        raise HTTPException(408, f"The body did not arrive within {_WITHIN_S} s.") from None
+
+
+def _media_type(request: Request) -> str:
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type not in {JSON, LINES} or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise HTTPException(415, f"Send {JSON} or {LINES}, not compressed.")
+    return media_type
+
+
+async def _read(request: Request) -> bytes:
+    """The body, as far as it is allowed to go."""
+    declared = request.headers.get("Content-Length", "0")
+    body = bytearray()
+    if int(declared) <= MAX_BYTES:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BYTES:
+                break
+        else:
+            return bytes(body)
+    raise HTTPException(413, f"The body is larger than {MAX_BYTES // 10**6} MB: send it in parts.")
+
+
+def _array(body: bytes, noun: str) -> list[object]:
+    try:
+        items = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJsonError(str(error)) from error
+    if not isinstance(items, list):
+        whole = {"loc": ("body",), "msg": f"This must be a JSON array of {noun}", "input": None}
+        raise RequestValidationError([whole])
+    if len(items) > MAX_ITEMS:
+        raise _too_many(noun)
+    return items
+
+
+def _lines(body: bytes, noun: str) -> Iterator[object]:
+    """Blank lines do not count."""
+    for number, line in enumerate(line for line in body.split(b"\n") if line.strip()):
+        if number == MAX_ITEMS:
+            raise _too_many(noun)
+        try:
+            yield orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            yield Unreadable(f"This line is not JSON: {error}")
+
+
+def _too_many(noun: str) -> HTTPException:
+    return HTTPException(413, f"These are more than {MAX_ITEMS:,} {noun}: send them in parts.")
+
+
+def as_error(fault: Fault) -> dict[str, Any]:
+    """As pydantic tells of errors."""
+    return {"loc": ("body", fault.index, fault.field), "msg": fault.message, "input": fault.value}

@@ -1,0 +1,101 @@
+"""States of France's charge points ("IRVE dynamique"): one record is one charge point seen in one state.
+
+Schema etalab/schema-irve-dynamique, version 2.3.1 (https://schema.data.gouv.fr/etalab/schema-irve-dynamique/).
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import BinaryIO
+
+from app.sources.irve.adapter import FACTS as STATIONS
+from app.sources.records import BadField, Observed, Outcome, Rejection, SourceFacts, rejection
+from app.sources.tabular import Row, read_table
+from app.stations.vocabulary import EvseStatus
+
+FACTS = SourceFacts(
+    name="irve-live",
+    title="États des points de recharge (IRVE dynamique), fichier national",
+    homepage="https://transport.data.gouv.fr/datasets/base-nationale-des-irve-infrastructures-de-recharge-pour-vehicules-electriques",
+    licence=STATIONS.licence,
+    licence_url=STATIONS.licence_url,
+    attribution=STATIONS.attribution,
+    cadence=timedelta(minutes=10),
+    record_noun="states",
+    status_ttl=timedelta(hours=24),
+)
+"""The time to live: some operators tell a state only when it changes, others stopped telling any years ago."""
+
+_COLUMNS = frozenset({"id_pdc_itinerance", "etat_pdc", "occupation_pdc", "horodatage"})
+_OCCUPATION = {
+    "libre": EvseStatus.AVAILABLE,
+    "occupe": EvseStatus.CHARGING,
+    "reserve": EvseStatus.RESERVED,
+    "inconnu": EvseStatus.UNKNOWN,
+}
+"""Of a charge point in service."""
+_YEARS = range(2000, 2101)
+
+
+def parse(file: BinaryIO) -> Iterator[Outcome]:
+    """Read a whole file: the national one, an operator's, or one of changes."""
+    for item in read_table(file, delimiters=",;", is_header=_is_header):
+        if isinstance(item, Rejection):
+            yield item
+            continue
+        position, row = item
+        notes: list[str] = []
+        try:
+            status, observed_at = _status(row), _instant(row["horodatage"], notes)
+            yield Observed(_evse_id(row), status, observed_at, position, notes=tuple(notes))
+        except BadField as fault:
+            yield rejection(position, fault, None)
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    return set(cells) >= _COLUMNS
+
+
+def _evse_id(row: Row) -> str:
+    evse_id = row["id_pdc_itinerance"]
+    if not 0 < len(evse_id) <= 200:
+        raise BadField("id_pdc_itinerance", evse_id, "missing", "The row does not tell which charge point it is of.")
+    return evse_id
+
+
+def _status(row: Row) -> EvseStatus:
+    """A charge point that is out of service is so however occupied; one of unknown service is no promise, even where
+    it is said to be free."""
+    service, occupation = _word(row["etat_pdc"]), _word(row["occupation_pdc"])
+    if service not in {"en_service", "hors_service", "inconnu"}:
+        raise BadField("etat_pdc", row["etat_pdc"], "value_not_allowed", "This is no word of the schema.", _WORDS)
+    if occupation not in _OCCUPATION:
+        raise BadField(
+            "occupation_pdc", row["occupation_pdc"], "value_not_allowed", "This is no word of the schema.", _WORDS
+        )
+    if service == "hors_service":
+        return EvseStatus.OUTOFORDER
+    status = _OCCUPATION[occupation]
+    return EvseStatus.UNKNOWN if service == "inconnu" and status is EvseStatus.AVAILABLE else status
+
+
+_WORDS = "Write en_service, hors_service or inconnu; and libre, occupe, reserve or inconnu."
+
+
+def _word(cell: str) -> str:
+    return cell.casefold().replace("é", "e").replace(" ", "_")
+
+
+def _instant(cell: str, notes: list[str]) -> datetime:
+    """The schema asks for ISO 8601 with a zone; a third of the national file has none."""
+    try:
+        at = datetime.fromisoformat(cell)
+    except ValueError:
+        raise BadField(
+            "horodatage", cell, "time_unreadable", "This is no time.", "Write it as 2026-08-18T07:49:15+02:00."
+        ) from None
+    if at.year not in _YEARS:
+        raise BadField("horodatage", cell, "time_unlikely", "This is no time of our century.")
+    if at.tzinfo is None:
+        notes.append("horodatage without a zone, read as UTC")
+        return at.replace(tzinfo=UTC)
+    return at
