@@ -12,22 +12,28 @@ from app.errors import NotReadyError
 from app.ingest.feeds import Feed
 from app.ingest.freshness import Freshness, SourceView, source_views
 from app.replica import Follower
-from app.stations import runs
+from app.stations import live, runs
 from app.utils import metrics
 
 logger = logging.getLogger(__name__)
 
 EVERY_S = 5.0
+STATUS_TURNS = 12
+"""Statuses are counted every so many turns, as it takes longer."""
 
 
 async def keep_sampling(database: Database, follower: Follower, feeds: Sequence[Feed]) -> None:
     """Set the gauges until cancelled."""
+    turn = 0
     while True:
         _sample_replica(follower)
         try:
             await _sample_sources(database, feeds)
+            if turn % STATUS_TURNS == 0:
+                await _sample_statuses(database)
         except (SQLAlchemyError, OSError) as error:  # the follower reports that the database is away
             logger.debug("sources_not_sampled", extra={"reason": type(error).__name__})
+        turn += 1
         await asyncio.sleep(EVERY_S)
 
 
@@ -49,6 +55,13 @@ async def _sample_sources(database: Database, feeds: Sequence[Feed]) -> None:
             _set_state(view)
 
 
+async def _sample_statuses(database: Database) -> None:
+    async with database.open_session(read_only=True) as session:
+        for counted in await live.count_by_source(session, datetime.now(UTC)):
+            metrics.live_evses.labels(counted.source, "fresh").set(counted.fresh)
+            metrics.live_evses.labels(counted.source, "stale").set(counted.stale)
+
+
 def _set_state(view: SourceView) -> None:
     source, state = view.source.name, view.source.state
     metrics.source_enabled.labels(source).set(view.url is not None)
@@ -66,6 +79,7 @@ def _set_last_import(source: str, run: runs.ImportSummary) -> None:
     metrics.source_last_duration_seconds.labels(source).set(_seconds(run.started_at, run.finished_at))
     records = run.report["records"]
     outcomes = {**records, **{name: sum(run.report[name].values()) for name in ("skipped", "rejected")}}
+    outcomes |= run.report.get("statuses", {})
     for outcome, count in outcomes.items():
         metrics.source_last_records.labels(source, outcome).set(count)
 

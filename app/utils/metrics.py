@@ -177,6 +177,12 @@ source_failures_in_a_row = _gauge(
     ["source"],
     join="livemostrecent",
 )
+live_evses = _gauge(
+    "voltway_live_evses",
+    "EVSEs whose newest state the source has told, by whether it is fresh or too old to be shown (stale)",
+    ["source", "state"],
+    join="livemostrecent",
+)
 
 
 def get_metrics() -> bytes:

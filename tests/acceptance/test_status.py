@@ -159,6 +159,10 @@ def test_a_state_that_is_not_told_again_is_not_shown_for_ever(tmp_path: Path, mi
             assert datetime.now(UTC) < deadline
         assert http.get(STATIONS).json()[0]["status"] == "unknown"
         assert evses(http, station_id)["1"]["stale_since"] is not None
+    with serving(tmp_path) as address:  # counts at its start
+        deadline = datetime.now(UTC) + timedelta(seconds=30)
+        while 'voltway_live_evses{source="api",state="stale"} 2.0' not in httpx.get(address + "/metrics").text:
+            assert datetime.now(UTC) < deadline
 
 
 def test_the_example_of_the_documentation(address: str, key: str, folder: Path) -> None:
