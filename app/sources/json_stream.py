@@ -7,7 +7,7 @@ window that slides over the file.
 import codecs
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, BinaryIO
 
 from app.errors import SourceFormatError
@@ -21,47 +21,80 @@ MAX_NESTING = 100
 a value that can just be read cannot be shown."""
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _SURROGATE = re.compile(r"\\u[dD]")
+_OPENING = ("{", "[")
 
 
 def read_json_records(
-    file: BinaryIO, *, list_keys: Collection[str] = ()
+    file: BinaryIO, *, list_keys: Collection[str] = (), on_member: Callable[[str, Any], None] | None = None
 ) -> Iterator[tuple[Position, dict[str, Any]] | Rejection]:
     """Yield the objects of a JSON array, of JSON Lines, or of the array under one of `list_keys` in an object.
 
     An element that is no object is rejected. Numbers may be NaN or infinite, as Python writes them. Half a surrogate
-    pair, which no database stores, becomes a question mark.
+    pair, which no database stores, becomes a question mark. `on_member` is told the members of the first object
+    beside its list, and may raise.
 
     Raises SourceFormatError where the text stops being JSON, and where it goes on after its end: what came before has
     been yielded by then.
     """
     window = _Window(file)
-    for record, value in enumerate(_elements(window, list_keys), start=1):
-        if isinstance(value, dict):
-            yield Position(record), value
+    for record, value in enumerate(_elements(window, list_keys, on_member), start=1):
+        yield (Position(record), value) if isinstance(value, dict) else not_an_object(Position(record), value)
+
+
+def not_an_object(position: Position, value: Any) -> Rejection:
+    return Rejection(
+        position,
+        field="record",
+        value=json.dumps(value)[:200],
+        reason="not_an_object",
+        why="Each record must be a JSON object.",
+        fix="Give one JSON object for each station.",
+    )
+
+
+def walk_json(file: BinaryIO, list_keys: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """Yield each element of each list that stands under one of `list_keys`, at whatever depth, with that key.
+
+    What stands there alone, without a list, comes as if it were in one. Outside of those lists every member that is
+    neither object nor list is yielded with its own key, in the order of the text. Raises as `read_json_records`."""
+    window = _Window(file)
+    if window.peek() not in _OPENING:
+        raise SourceFormatError(f"The input is not JSON. {what_it_is(window.file)}")
+    yield from _walk(window, list_keys, MAX_NESTING)
+    if window.peek():
+        raise window.broken("more text follows the end of the document")
+
+
+def _walk(window: "_Window", list_keys: Collection[str], levels: int) -> Iterator[tuple[str, Any]]:
+    if levels == 0:
+        raise window.broken("the value is nested too deeply")
+    for key in _members(window) if window.peek() == "{" else _items(window):
+        start = window.peek()
+        if key in list_keys and start == "[":
+            yield from ((key, element) for element in _array(window))
+        elif key not in list_keys and start in _OPENING:
+            yield from _walk(window, list_keys, levels - 1)
         else:
-            yield Rejection(
-                Position(record),
-                field="record",
-                value=json.dumps(value)[:200],
-                reason="not_an_object",
-                why="Each record must be a JSON object.",
-                fix="Give one JSON object for each station.",
-            )
+            yield key, window.value()
 
 
-def _elements(window: "_Window", list_keys: Collection[str]) -> Iterator[Any]:
+def _elements(
+    window: "_Window", list_keys: Collection[str], on_member: Callable[[str, Any], None] | None
+) -> Iterator[Any]:
     start = window.peek()
     if start == "[":
         yield from _array(window)
     elif start == "{":
-        yield from _listed_or_lines(window, list_keys)
+        yield from _listed_or_lines(window, list_keys, on_member)
     else:
         raise SourceFormatError(f"The input is not JSON. {what_it_is(window.file)}")
     if window.peek():
         raise window.broken("more text follows the end of the list")
 
 
-def _listed_or_lines(window: "_Window", list_keys: Collection[str]) -> Iterator[Any]:
+def _listed_or_lines(
+    window: "_Window", list_keys: Collection[str], on_member: Callable[[str, Any], None] | None
+) -> Iterator[Any]:
     """Yield the elements of the object's list; if it has none, the object itself and all that follow it."""
     envelope: dict[str, Any] = {}
     has_list = False
@@ -71,6 +104,8 @@ def _listed_or_lines(window: "_Window", list_keys: Collection[str]) -> Iterator[
             yield from _array(window)
         else:
             envelope[key] = window.value()
+            if on_member:
+                on_member(key, envelope[key])
     if not has_list:
         yield envelope
         while window.peek():
@@ -78,12 +113,17 @@ def _listed_or_lines(window: "_Window", list_keys: Collection[str]) -> Iterator[
 
 
 def _array(window: "_Window") -> Iterator[Any]:
+    return (window.value() for _ in _items(window))
+
+
+def _items(window: "_Window") -> Iterator[str]:
+    """Yield an empty name for each element of a list; the caller reads each from the window before it asks on."""
     window.expect("[")
     if window.peek() == "]":
         window.expect("]")
         return
     while True:
-        yield window.value()
+        yield ""
         if window.expect(",]") == "]":
             return
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.errors import SourceFormatError
 from app.sources import json_stream
-from app.sources.json_stream import MAX_NESTING, read_json_records
+from app.sources.json_stream import MAX_NESTING, read_json_records, walk_json
 from app.sources.records import Position, Rejection
 from tests.unit.sources.repeated import repeated
 
@@ -291,3 +291,81 @@ def test_memory_does_not_grow_with_the_file(start: bytes, pattern: bytes, end: b
         assert tracemalloc.get_traced_memory()[1] < SIZE / 3
     finally:
         tracemalloc.stop()
+
+
+# The members beside a list
+
+
+@pytest.mark.parametrize(
+    ("content", "members"),
+    [
+        ('{"data": [{"a": 1}], "status": 7, "time": {"b": [2]}}', [("status", 7), ("time", {"b": [2]})]),
+        ('{"status": 7, "data": []}', [("status", 7)]),
+        ('{"status": 7}\n{"status": 8}', [("status", 7)]),
+        ('[{"status": 7}]', []),
+    ],
+)
+def test_members_beside_the_list_are_told(content: str, members: list[tuple[str, Any]]) -> None:
+    told: list[tuple[str, Any]] = []
+    records = read_json_records(
+        io.BytesIO(content.encode()), list_keys={"data"}, on_member=lambda *member: told.append(member)
+    )
+    assert [item for item in records if isinstance(item, Rejection)] == []
+    assert told == members
+
+
+# Lists at any depth
+
+
+def walk(content: str, chunk_bytes: int = 1 << 18) -> list[tuple[str, Any]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_stream, "_CHUNK_BYTES", chunk_bytes)
+        return list(walk_json(io.BytesIO(content.encode()), {"site", "status"}))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 1 << 18])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("{}", []),
+        ("[]", []),
+        ('{"site": [{"a": 1}, 2, [3]]}', [("site", {"a": 1}), ("site", 2), ("site", [3])]),
+        ('{"a": [{"b": {"site": [1], "c": "x"}}, [{"status": [2]}]], "d": null}',
+         [("site", 1), ("c", "x"), ("status", 2), ("d", None)]),
+        ('{"site": {"status": [1]}}', [("site", {"status": [1]})]),
+        ('{"site": [{"site": [1]}]}', [("site", {"site": [1]})]),
+        ('[4, {"site": []}]', [("", 4)]),
+    ],
+)  # fmt: skip
+def test_lists_are_found_at_any_depth(content: str, expected: list[tuple[str, Any]], chunk_bytes: int) -> None:
+    assert walk(content, chunk_bytes) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "The input is empty"),
+        ("7", "not JSON"),
+        ('{"a": {"site": [1, 2', "cut off"),
+        ('{"a": 1} {"b": 2}', "more text follows"),
+        ("[" * (MAX_NESTING + 1) + "]" * (MAX_NESTING + 1), "nested too deeply"),
+        ('{"a":' * (MAX_NESTING + 1) + "1" + "}" * (MAX_NESTING + 1), "nested too deeply"),
+    ],
+    ids=["empty", "a number", "cut off", "two documents", "nested lists", "nested objects"],
+)
+def test_a_document_that_cannot_be_walked_is_refused(content: str, message: str) -> None:
+    with pytest.raises(SourceFormatError, match=message):
+        walk(content)
+
+
+def test_walking_takes_no_memory_for_the_whole_document() -> None:
+    start, end = b'{"payload": {"table": [{"site": [', b'{"id": 0}]}]}}'
+    file = repeated(b'{"id": 1, "name": "' + b"x" * 1_000 + b'"},', 20_000_000, start=start, end=end)
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in walk_json(file, {"site"}))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count > 19_000
+    assert peak < 5_000_000
