@@ -1,7 +1,8 @@
 """The locations of OCPI 2.1.1, 2.2.1 and 2.3.0 (module Locations, §8) as stations.
 
-Read are an answer's envelope (§4.1, response format), a bare list, JSON Lines, and a single location. Feeds are read leniently: what
-is written otherwise than the standard says but can be understood is stored with a note, and costs no other EVSE.
+Read are an answer's envelope (§4.1, response format), a bare list, JSON Lines, and a single location. Feeds are read
+leniently: what is written otherwise than the standard says but can be understood is stored with a note, and costs no
+other EVSE.
 
 Live states are told with the EVSE's `last_updated`. By the standard that is when it last changed, so that an EVSE may
 rightly be free since yesterday; most feeds renew it at each heartbeat.
