@@ -7,7 +7,7 @@ from typing import BinaryIO
 import httpx2 as httpx
 
 from app.errors import FetchError, UnknownSourceError
-from app.sources import afdc, bnetza, demo, irve, ocm, voltway
+from app.sources import afdc, bnetza, datex2, demo, irve, ocm, ocpi, voltway
 from app.sources.downloads import Place, Version, download
 from app.sources.fetch import Download
 from app.sources.guest import Guest
@@ -38,9 +38,11 @@ def all_sources(ocm_api_key: str | None = None) -> dict[str, Source]:
     sources = [
         Source(afdc.FACTS, afdc.parse),
         Source(bnetza.FACTS, bnetza.parse),
+        Source(datex2.FACTS, datex2.parse, is_complete=False),
         Source(irve.FACTS, irve.parse),
         Source(irve_live.FACTS, irve_live.parse, is_complete=False),
         Source(ocm.FACTS, ocm.parse, _ocm_download(ocm_api_key), is_complete=False),
+        Source(ocpi.FACTS, ocpi.parse, is_complete=False),
         Source(voltway.FACTS, voltway.parse, is_complete=False, is_catalogue=True),
     ]
     return {source.facts.name: source for source in sources}

@@ -169,7 +169,7 @@ def test_an_unknown_source_is_refused_with_the_known_ones(command: Command) -> N
     command("migrate")
     done = command("import", "tesla", "x")
     assert done.returncode == 1
-    assert "afdc, bnetza, irve, irve-live, ocm" in done.stderr
+    assert "afdc, bnetza, datex2, irve, irve-live, ocm" in done.stderr
 
 
 def test_importing_prints_the_report_and_lists_the_rejected(command: Command, tmp_path: Path) -> None:

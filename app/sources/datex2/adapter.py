@@ -25,14 +25,14 @@ FACTS = SourceFacts(
     name="datex2",
     title="DATEX II energy infrastructure",
     homepage="https://docs.datex2.eu",
-    licence="",
-    licence_url="",
-    attribution="",
+    licence="The terms of the feed's publisher",
+    licence_url="https://docs.datex2.eu",
+    attribution="As the feed's publisher asks",
     cadence=timedelta(minutes=10),
     record_noun="refill points",
     status_ttl=timedelta(hours=24),
 )
-"""The terms are those of the feed, which must be given where it is set up."""
+"""Anybody may publish such a feed; VoltWay does not know on what terms."""
 
 SITE, SITE_STATUS = "energyInfrastructureSite", "energyInfrastructureSiteStatus"
 MAX_TITLE_CHARACTERS = 100

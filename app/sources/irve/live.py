@@ -4,12 +4,13 @@ Schema etalab/schema-irve-dynamique, version 2.3.1 (https://schema.data.gouv.fr/
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import BinaryIO
 
 from app.sources.irve.adapter import FACTS as STATIONS
-from app.sources.records import BadField, Observed, Outcome, Rejection, SourceFacts, rejection
+from app.sources.records import BadField, Observed, Outcome, Position, Rejection, SourceFacts, rejection
 from app.sources.tabular import Row, read_table
+from app.sources.times import instant
 from app.stations.vocabulary import EvseStatus
 
 FACTS = SourceFacts(
@@ -33,7 +34,6 @@ _OCCUPATION = {
     "inconnu": EvseStatus.UNKNOWN,
 }
 """Of a charge point in service."""
-_YEARS = range(2000, 2101)
 
 
 def parse(file: BinaryIO) -> Iterator[Outcome]:
@@ -45,10 +45,17 @@ def parse(file: BinaryIO) -> Iterator[Outcome]:
         position, row = item
         notes: list[str] = []
         try:
-            status, observed_at = _status(row), _instant(row["horodatage"], notes)
-            yield Observed(_evse_id(row), status, observed_at, position, notes=tuple(notes))
+            yield _observed(row, position, notes)
         except BadField as fault:
             yield rejection(position, fault, None)
+
+
+def _observed(row: Row, position: Position, notes: list[str]) -> Observed:
+    """The schema asks for a time with a zone; a third of the national file has none."""
+    observed_at = instant("horodatage", row["horodatage"], notes)
+    if observed_at is None:
+        raise BadField("horodatage", "", "missing", "The row does not tell when the charge point was seen so.")
+    return Observed(_evse_id(row), _status(row), observed_at, position, notes=tuple(notes))
 
 
 def _is_header(cells: Sequence[str]) -> bool:
@@ -83,19 +90,3 @@ _WORDS = "Write en_service, hors_service or inconnu; and libre, occupe, reserve 
 
 def _word(cell: str) -> str:
     return cell.casefold().replace("é", "e").replace(" ", "_")
-
-
-def _instant(cell: str, notes: list[str]) -> datetime:
-    """The schema asks for ISO 8601 with a zone; a third of the national file has none."""
-    try:
-        at = datetime.fromisoformat(cell)
-    except ValueError:
-        raise BadField(
-            "horodatage", cell, "time_unreadable", "This is no time.", "Write it as 2026-08-18T07:49:15+02:00."
-        ) from None
-    if at.year not in _YEARS:
-        raise BadField("horodatage", cell, "time_unlikely", "This is no time of our century.")
-    if at.tzinfo is None:
-        notes.append("horodatage without a zone, read as UTC")
-        return at.replace(tzinfo=UTC)
-    return at

@@ -35,14 +35,14 @@ FACTS = SourceFacts(
     name="ocpi",
     title="OCPI locations",
     homepage="https://evroaming.org/ocpi/",
-    licence="",
-    licence_url="",
-    attribution="",
+    licence="The terms of the feed's publisher",
+    licence_url="https://evroaming.org/ocpi/",
+    attribution="As the feed's publisher asks",
     cadence=timedelta(minutes=5),
     record_noun="locations",
     status_ttl=timedelta(hours=24),
 )
-"""The terms are those of the feed, which must be given where it is set up."""
+"""Anybody may publish such a feed; VoltWay does not know on what terms."""
 
 FIRST_ERROR_CODE = 2_000
 """OCPI 2.2.1 §5: 1xxx is success, 2xxx the client's error, 3xxx the server's, 4xxx the hub's."""

@@ -70,6 +70,7 @@ def test_spellings_of_a_time(written: str) -> None:
         ("FRS37E1,en panne,libre,2026-08-18T05:00:00Z,", "etat_pdc", "value_not_allowed"),
         ("FRS37E1,en_service,,2026-08-18T05:00:00Z,", "occupation_pdc", "value_not_allowed"),
         ("FRS37E1,en_service,libre,hier,", "horodatage", "time_unreadable"),
+        ("FRS37E1,en_service,libre,,", "horodatage", "missing"),
         ("FRS37E1,en_service,libre,0001-01-01T00:00:00Z,", "horodatage", "time_unlikely"),
         ("FRS37E1,en_service", "row", "cells"),
     ],

@@ -32,5 +32,5 @@ class TestEverySource:
 
 def test_a_source_is_found_by_name() -> None:
     assert find_source("irve").facts.name == "irve"
-    with pytest.raises(UnknownSourceError, match="afdc, bnetza, irve, irve-live, ocm"):
+    with pytest.raises(UnknownSourceError, match="afdc, bnetza, datex2, irve, irve-live, ocm"):
         find_source("tesla")
