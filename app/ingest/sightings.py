@@ -36,6 +36,8 @@ async def record(
     dry_run: bool = False,
 ) -> list[str]:
     """Write live status (see `app.stations.live.observe`) and return for each sighting an Effect or UNKNOWN_EVSE."""
+    if not sightings:  # then not even a turn is taken
+        return []
     keys = {each.evse for each in sightings if isinstance(each.evse, str)}
     found = await live.find_evses(session, keys) if keys else {}
     station_ids = {each.evse[0] for each in sightings if isinstance(each.evse, tuple)}

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import SourceFormatError
-from app.sources.datex2 import FACTS, parse
+from app.sources.datex2 import parse
 from app.sources.datex2.codes import CONNECTOR_TYPES, FORMATS
 from app.sources.records import Observed, Outcome, Parsed, Position, Rejection, Skip
 from app.stations.model import Connector
@@ -432,11 +432,6 @@ def test_no_document_ends_the_run_but_one_of_another_kind(document: object) -> N
         next_record += outcome.records
         if isinstance(outcome, Observed):
             assert outcome.observed_at.tzinfo
-
-
-def test_facts_leave_the_terms_to_the_feed() -> None:
-    assert (FACTS.name, FACTS.licence, FACTS.record_noun) == ("datex2", "", "refill points")
-    assert FACTS.status_ttl is not None
 
 
 # --- real files

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import SourceFormatError
-from app.sources.ocpi import FACTS, parse
+from app.sources.ocpi import parse
 from app.sources.records import Outcome, Parsed, Position, Rejection, Seen, Skip
 from app.stations.model import Connector
 from app.stations.vocabulary import ConnectorFormat, ConnectorType, EvseStatus, PowerType
@@ -550,11 +550,6 @@ def test_a_cut_off_answer_yields_what_came_before() -> None:
     assert isinstance(next(outcomes), Parsed)
     with pytest.raises(SourceFormatError, match="cut off"):
         list(outcomes)
-
-
-def test_facts_leave_the_terms_to_the_feed() -> None:
-    assert (FACTS.name, FACTS.licence, FACTS.record_noun) == ("ocpi", "", "locations")
-    assert FACTS.status_ttl is not None
 
 
 # --- real files
