@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -13,6 +13,14 @@ from tests import services
 
 Fresh = Callable[[], str]
 """Makes a database with VoltWay's empty tables, in place of the one that it made before, and returns its URL."""
+
+
+def both() -> dict[str, AbstractContextManager[Fresh]]:
+    """By the database's name; PostgreSQL only where it is installed."""
+    kinds: dict[str, AbstractContextManager[Fresh]] = {"SQLite": sqlite()}
+    if programs := services.postgresql_programs():
+        kinds["PostgreSQL"] = postgresql(programs)
+    return kinds
 
 
 @contextmanager

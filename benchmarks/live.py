@@ -28,7 +28,6 @@ from benchmarks import databases
 from benchmarks.catalogue import fill
 from benchmarks.figures import print_table, spread
 from benchmarks.http import server
-from tests import services
 from tests.keys import create_key
 
 ROUNDS = 5
@@ -136,11 +135,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stations", type=int, default=30_000)
     asked = parser.parse_args()
-    kinds = {"SQLite": databases.sqlite()}
-    if programs := services.postgresql_programs():
-        kinds["PostgreSQL"] = databases.postgresql(programs)
     rows = []
-    for name, kind in kinds.items():
+    for name, kind in databases.both().items():
         with kind as fresh:
             for size, (rate, ratios) in compare(fresh(), asked.stations).items():
                 rows.append([name, f"{size:,}", f"{rate:,.0f}", spread(ratios)])

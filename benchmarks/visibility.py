@@ -17,7 +17,6 @@ from benchmarks import databases
 from benchmarks.catalogue import fill
 from benchmarks.figures import print_table
 from benchmarks.http import server
-from tests import services
 
 AT_SEA = {"longitude": -30.0, "latitude": 0.0}
 """Where no other station is."""
@@ -69,11 +68,8 @@ def main() -> None:
     parser.add_argument("--stations", type=int, default=30_000)
     parser.add_argument("--changes", type=int, default=200)
     asked = parser.parse_args()
-    kinds = {"SQLite": databases.sqlite()}
-    if programs := services.postgresql_programs():
-        kinds["PostgreSQL"] = databases.postgresql(programs)
     rows = []
-    for name, kind in kinds.items():
+    for name, kind in databases.both().items():
         with kind as fresh:
             delays = asyncio.run(delays_ms(fresh(), asked.stations, asked.changes))
         cuts = quantiles(delays, n=100)

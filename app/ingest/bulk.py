@@ -54,6 +54,14 @@ class Outcome:
     """Of the rejected items, the first MAX_FAULTS."""
 
 
+def faults_of(index: int, error: ValidationError) -> list[Fault]:
+    """What is wrong with the item of that index, up to MAX_FAULTS times."""
+    return [
+        Fault(index, ".".join(map(str, each["loc"])) or "item", each["msg"], each["input"])
+        for each in error.errors(include_url=False, include_context=False)[:MAX_FAULTS]
+    ]
+
+
 class StationWriter:
     """Stores what clients send."""
 
@@ -122,10 +130,7 @@ def _station(index: int, item: object) -> tuple[StationCreate | None, list[Fault
     try:
         station = StationCreate.model_validate(item)
     except ValidationError as error:
-        return None, [
-            Fault(index, ".".join(map(str, each["loc"])) or "item", each["msg"], each["input"])
-            for each in error.errors(include_url=False, include_context=False)[:MAX_FAULTS]
-        ]
+        return None, faults_of(index, error)
     if station.source.casefold() in _RESERVED:
         message = "This source is read from its publisher by imports; write under a source name of your own"
         return station, [Fault(index, "source", message, station.source)]

@@ -12,8 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Database
 from app.errors import DatabaseUnavailableError
-from app.ingest.bulk import MAX_FAULTS, Fault, Unreadable
+from app.ingest.bulk import MAX_FAULTS, Fault, Unreadable, faults_of
 from app.ingest.sightings import Sighting, record
+from app.sources.times import YEARS
 from app.stations.evse_id import key_of
 from app.stations.model import Key
 from app.stations.vocabulary import EvseStatus
@@ -23,14 +24,13 @@ SOURCE = "api"
 REJECTED = "rejected"
 _BATCH = 1_000
 """States stored without giving way to other requests."""
-_YEARS = range(2000, 2101)
 _AHEAD = timedelta(seconds=5)
 """By how much clocks may differ without a word."""
 
 
 def _is_of_our_time(at: datetime) -> datetime:
-    if at.year not in _YEARS:
-        raise ValueError(f"must lie between the years {_YEARS.start} and {_YEARS.stop - 1}")
+    if at.year not in YEARS:
+        raise ValueError(f"must lie between the years {YEARS.start} and {YEARS.stop - 1}")
     return at
 
 
@@ -130,9 +130,6 @@ def _check(items: Iterable[object], latest: datetime) -> tuple[dict[int, Sightin
                 outcome.ahead += sightings[index].observed_at > latest
                 continue
             except ValidationError as error:
-                faults = [
-                    Fault(index, ".".join(map(str, each["loc"])) or "item", each["msg"], each["input"])
-                    for each in error.errors(include_url=False, include_context=False)
-                ]
+                faults = faults_of(index, error)
         outcome.faults += faults[: MAX_FAULTS - len(outcome.faults)]
     return sightings, outcome

@@ -188,6 +188,19 @@ def convert_records(
     SkipRecord or pydantic's ValidationError for a record that yields no station. `external_id_of` must not raise:
     it names the station of a record that could not be converted, so that it is not taken for vanished.
     """
+
+    def parsed(row: Row, position: Position, notes: list[str]) -> Parsed:
+        return Parsed(convert(row, notes), position, notes=tuple(notes))
+
+    return outcomes_of(rows, parsed, external_id_of)
+
+
+def outcomes_of(
+    rows: Iterable[tuple[Position, Row] | Rejection],
+    read: Callable[[Row, Position, list[str]], Outcome],
+    external_id_of: Callable[[Row], str | None],
+) -> Iterator[Outcome]:
+    """As `convert_records`, where a record yields something else than a station."""
     for item in rows:
         if isinstance(item, Rejection):
             yield item
@@ -195,7 +208,7 @@ def convert_records(
         position, row = item
         notes: list[str] = []
         try:
-            yield Parsed(convert(row, notes), position, notes=tuple(notes))
+            yield read(row, position, notes)
         except SkipRecord as skip:
             yield Skip(position, skip.reason, external_id_of(row) if skip.gone else None)
         except (BadField, ValidationError) as fault:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from app.sources.records import BadField
 
-_YEARS = range(2000, 2101)
+YEARS = range(2000, 2101)
+"""In which anything can have been seen; other times stand for none."""
 
 
 def instant(field: str, value: object, notes: list[str]) -> datetime | None:
@@ -18,7 +19,7 @@ def instant(field: str, value: object, notes: list[str]) -> datetime | None:
     except ValueError:
         fix = "Write it as 2026-08-18T07:49:15Z."
         raise BadField(field, value, "time_unreadable", "This is no time.", fix) from None
-    if at.year not in _YEARS:
+    if at.year not in YEARS:
         raise BadField(field, value, "time_unlikely", "This is no time of our century.")
     if at.tzinfo is None:
         notes.append(f"{field} without a zone, read as UTC")

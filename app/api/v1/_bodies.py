@@ -1,12 +1,13 @@
 """Bodies with many items, as a JSON array or one item a line."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter
 
 from app.api.errors import MalformedJsonError
 from app.ingest.bulk import Fault, Unreadable
@@ -15,6 +16,20 @@ MAX_ITEMS = 10_000
 MAX_BYTES = 20_000_000
 JSON, LINES = "application/json", "application/x-ndjson"
 _WITHIN_S = 60
+
+
+def body_of(items: TypeAdapter[Any], examples: Sequence[object], description: str) -> dict[str, Any]:
+    """How such a body is documented (OpenAPI request body)."""
+    schema = items.json_schema(ref_template="#/components/schemas/{model}")
+    lines = b"".join(orjson.dumps(each) + b"\n" for each in examples).decode()
+    return {
+        "required": True,
+        "description": description,
+        "content": {
+            JSON: {"schema": schema, "example": examples},
+            LINES: {"schema": {"type": "string"}, "example": lines},
+        },
+    }
 
 
 async def receive_items(request: Request, noun: str) -> Callable[[], Iterable[object]]:

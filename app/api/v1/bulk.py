@@ -2,9 +2,8 @@
 
 import logging
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, TypeAdapter
@@ -13,7 +12,7 @@ from app.api.auth import StationsWriteKey
 from app.api.deps import FollowerDep, StationWriterDep
 from app.api.errors import FieldProblem, documented, field_problem
 from app.api.parameters import given_once
-from app.api.v1._bodies import JSON, LINES, MAX_BYTES, MAX_ITEMS, as_error, receive_items
+from app.api.v1._bodies import MAX_BYTES, MAX_ITEMS, as_error, body_of, receive_items
 from app.ingest.bulk import MAX_FAULTS
 from app.stations import StationCreate
 
@@ -68,21 +67,11 @@ _EXAMPLE = [
         "longitude": 10.02,
     },
 ]
-_REFERENCE = "#/components/schemas/{model}"
-_BODY: dict[str, Any] = {
-    "required": True,
-    "description": f"At most {MAX_ITEMS:,} stations and {MAX_BYTES // 10**6} MB; as NDJSON, one station a line.",
-    "content": {
-        JSON: {
-            "schema": TypeAdapter(list[StationCreate]).json_schema(ref_template=_REFERENCE),
-            "example": _EXAMPLE,
-        },
-        LINES: {
-            "schema": {"type": "string"},
-            "example": b"".join(orjson.dumps(each) + b"\n" for each in _EXAMPLE).decode(),
-        },
-    },
-}
+_BODY = body_of(
+    TypeAdapter(list[StationCreate]),
+    _EXAMPLE,
+    f"At most {MAX_ITEMS:,} stations and {MAX_BYTES // 10**6} MB; as NDJSON, one station a line.",
+)
 
 
 @router.post(

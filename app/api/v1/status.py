@@ -1,16 +1,14 @@
 """Telling the states of EVSEs."""
 
 import logging
-from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, TypeAdapter
 
 from app.api.auth import StatusWriteKey
 from app.api.deps import FollowerDep, StatusWriterDep
 from app.api.errors import FieldProblem, documented, field_problem
-from app.api.v1._bodies import JSON, LINES, MAX_BYTES, MAX_ITEMS, as_error, receive_items
+from app.api.v1._bodies import MAX_BYTES, MAX_ITEMS, as_error, body_of, receive_items
 from app.ingest.bulk import MAX_FAULTS
 from app.ingest.status import StatusItem
 
@@ -44,20 +42,11 @@ _EXAMPLE = [
     {"evse_id": "FR*S37*E219783", "status": "AVAILABLE", "observed_at": "2026-08-18T05:49:15+02:00"},
     {"station_id": 1, "evse_uid": "1", "status": "CHARGING", "observed_at": "2026-08-18T03:50:02Z"},
 ]
-_BODY: dict[str, Any] = {
-    "required": True,
-    "description": f"At most {MAX_ITEMS:,} states and {MAX_BYTES // 10**6} MB; as NDJSON, one a line.",
-    "content": {
-        JSON: {
-            "schema": TypeAdapter(list[StatusItem]).json_schema(ref_template="#/components/schemas/{model}"),
-            "example": _EXAMPLE,
-        },
-        LINES: {
-            "schema": {"type": "string"},
-            "example": b"".join(orjson.dumps(each) + b"\n" for each in _EXAMPLE).decode(),
-        },
-    },
-}
+_BODY = body_of(
+    TypeAdapter(list[StatusItem]),
+    _EXAMPLE,
+    f"At most {MAX_ITEMS:,} states and {MAX_BYTES // 10**6} MB; as NDJSON, one a line.",
+)
 
 
 @router.post(

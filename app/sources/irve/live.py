@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import BinaryIO
 
 from app.sources.irve.adapter import FACTS as STATIONS
-from app.sources.records import BadField, Observed, Outcome, Position, Rejection, SourceFacts, rejection
+from app.sources.records import BadField, Observed, Outcome, Position, SourceFacts, outcomes_of
 from app.sources.tabular import Row, read_table
 from app.sources.times import instant
 from app.stations.vocabulary import EvseStatus
@@ -38,16 +38,7 @@ _OCCUPATION = {
 
 def parse(file: BinaryIO) -> Iterator[Outcome]:
     """Read a whole file: the national one, an operator's, or one of changes."""
-    for item in read_table(file, delimiters=",;", is_header=_is_header):
-        if isinstance(item, Rejection):
-            yield item
-            continue
-        position, row = item
-        notes: list[str] = []
-        try:
-            yield _observed(row, position, notes)
-        except BadField as fault:
-            yield rejection(position, fault, None)
+    return outcomes_of(read_table(file, delimiters=",;", is_header=_is_header), _observed, lambda _: None)
 
 
 def _observed(row: Row, position: Position, notes: list[str]) -> Observed:
