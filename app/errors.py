@@ -54,6 +54,10 @@ class NotReadyError(VoltWayError):
     """This process has not loaded the catalogue yet, so it can answer no search."""
 
 
+class TooManyReadersError(VoltWayError):
+    """As many watch live status as this process can serve."""
+
+
 class KeyRefusedError(VoltWayError):
     """A key that does not hold; why (unknown, revoked, expired) is not told."""
 

@@ -2,9 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from types import FrameType
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
@@ -14,7 +18,7 @@ from app import __version__
 from app.api import errors, health, metrics
 from app.api.deps import Resources
 from app.api.hot import HotPaths
-from app.api.v1 import bulk, exports, jobs, render, sources, stations, status
+from app.api.v1 import bulk, exports, jobs, render, sources, stations, status, stream
 from app.auth import KeyRing
 from app.db import Database
 from app.db.bell import bell_of
@@ -22,6 +26,7 @@ from app.errors import DatabaseUnavailableError
 from app.ingest.bulk import StationWriter
 from app.ingest.feeds import configured_feeds
 from app.ingest.status import StatusWriter
+from app.live import Hub
 from app.middleware.drain import DrainMiddleware
 from app.middleware.head import HeadMiddleware
 from app.middleware.logging import PerformanceMiddleware, RequestLoggingMiddleware
@@ -64,7 +69,9 @@ def create_app(settings: Settings) -> FastAPI:
             opened.push_async_callback(database.close)
             keys = KeyRing(database)
             opened.push_async_callback(keys.close)
-            follower = Follower(Catalogue(database), render.summary)
+            hub = Hub(render.event, settings.max_streams)
+            _when_told_to_stop(opened, hub.end)
+            follower = Follower(Catalogue(database), render.summary, listener=hub)
             await _load(follower)
             queue = JobQueue(settings.max_workers, database_url=settings.database, does_jobs=settings.jobs_in_serve)
             opened.push_async_callback(queue.stop)
@@ -82,6 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
                 follower=follower,
                 keys=keys,
                 writer=StationWriter(database),
+                hub=hub,
                 status_writer=StatusWriter(database, timedelta(minutes=settings.status_ttl_minutes)),
                 jobs=queue,
                 feeds=feeds,
@@ -98,7 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     enhance_openapi_documentation(app, problems=errors.KINDS)
     errors.install(app)
-    for routes in (stations, bulk, status, exports, sources, jobs, health):
+    for routes in (stream, stations, bulk, status, exports, sources, jobs, health):
         app.include_router(routes.router)
     if settings.metrics_enabled:
         app.include_router(metrics.router)
@@ -127,6 +135,23 @@ def _in_background(opened: AsyncExitStack, work: Coroutine[None, None, None]) ->
         await asyncio.wait([task])
 
     opened.push_async_callback(end)
+
+
+def _when_told_to_stop(opened: AsyncExitStack, act: Callable[[], None]) -> None:
+    """The server lets open answers come to their end before the lifespan ends, and a stream has none of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # where no signal comes
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        servers = signal.getsignal(number)
+
+        def stop(number: int, frame: FrameType | None, servers: Any = servers) -> None:
+            loop.call_soon_threadsafe(act)
+            if callable(servers):
+                servers(number, frame)
+
+        signal.signal(number, stop)
+        opened.callback(signal.signal, number, servers)
 
 
 async def _to_documentation() -> RedirectResponse:

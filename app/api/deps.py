@@ -9,6 +9,7 @@ from app.db import Database
 from app.ingest.bulk import StationWriter
 from app.ingest.feeds import Feed
 from app.ingest.status import StatusWriter
+from app.live import Hub
 from app.replica import Follower
 from app.utils.background_tasks import JobQueue
 
@@ -21,6 +22,7 @@ class Resources(TypedDict):
     keys: KeyRing
     writer: StationWriter
     status_writer: StatusWriter
+    hub: Hub
     jobs: JobQueue
     feeds: tuple[Feed, ...]
 
@@ -49,6 +51,10 @@ def _status_writer(request: Request) -> StatusWriter:
     return _resources(request)["status_writer"]
 
 
+def _hub(request: Request) -> Hub:
+    return _resources(request)["hub"]
+
+
 def _jobs(request: Request) -> JobQueue:
     return _resources(request)["jobs"]
 
@@ -63,5 +69,6 @@ FollowerDep = Annotated[Follower, Depends(_follower)]
 KeyRingDep = Annotated[KeyRing, Depends(_keys)]
 StationWriterDep = Annotated[StationWriter, Depends(_writer)]
 StatusWriterDep = Annotated[StatusWriter, Depends(_status_writer)]
+HubDep = Annotated[Hub, Depends(_hub)]
 JobsDep = Annotated[JobQueue, Depends(_jobs)]
 FeedsDep = Annotated[tuple[Feed, ...], Depends(_feeds)]

@@ -12,7 +12,14 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.errors import DatabaseUnavailableError, KeyRefusedError, MissingScopeError, NotReadyError, VoltWayError
+from app.errors import (
+    DatabaseUnavailableError,
+    KeyRefusedError,
+    MissingScopeError,
+    NotReadyError,
+    TooManyReadersError,
+    VoltWayError,
+)
 from app.middleware.logging import HEADER
 from app.utils.openapi_docs import PROBLEM_MEDIA_TYPE, ProblemType
 
@@ -90,6 +97,7 @@ _MALFORMED_JSON = next(kind for kind in KINDS if kind.type == _TYPE + "malformed
 _STATUS: dict[type[VoltWayError], HTTPStatus] = {
     NotReadyError: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    TooManyReadersError: HTTPStatus.SERVICE_UNAVAILABLE,
     KeyRefusedError: HTTPStatus.UNAUTHORIZED,
     MissingScopeError: HTTPStatus.FORBIDDEN,
 }

@@ -81,6 +81,7 @@ class _Exchange:
         elif kind == "http.response.body":
             self.response_bytes += len(message.get("body", b""))
             self._complete = not message.get("more_body", False)
+            self._in_parts |= not self._complete
         try:
             await self._send(message)
         except OSError:
@@ -115,11 +116,10 @@ class _Exchange:
         for observer in self._observers:
             observer.end(self)
 
-    def is_slow(self, threshold_s: float) -> bool:
-        """Of a stream of events, which lasts as long as someone listens, only the wait for its head counts."""
-        if self.duration_s <= threshold_s:
-            return False
-        return self.head_s > threshold_s or not _is_event_stream(self.head)
+    @property
+    def waited_s(self) -> float:
+        """Until the last byte; of a stream of events, which lasts as long as someone listens, until the head."""
+        return self.head_s if self._in_parts and _is_event_stream(self.head) else self.duration_s
 
 
 class _Observer(ABC):
@@ -184,7 +184,7 @@ class RequestLoggingMiddleware(_Observer):
         return _HEADER, exchange.request_id.encode()
 
     def end(self, exchange: _Exchange) -> None:
-        level = logging.WARNING if exchange.is_slow(self._slow_s) else logging.INFO
+        level = logging.WARNING if exchange.waited_s > self._slow_s else logging.INFO
         if access.isEnabledFor(level):
             log_later(access, level, "request", _told(exchange))
 
@@ -229,7 +229,7 @@ class PerformanceMiddleware(_Observer):
         metrics.requests_in_progress.dec()
         if metrics.ENABLED:
             self._measure(exchange)
-        if exchange.is_slow(self._slow_s):
+        if exchange.waited_s > self._slow_s:
             _warn_of_slow(exchange)
 
     def _measure(self, exchange: _Exchange) -> None:
@@ -238,7 +238,7 @@ class PerformanceMiddleware(_Observer):
         key = method, exchange.route, exchange.status
         count, observe = self._series.get(key) or self._new_series(key)
         count()
-        observe(exchange.duration_s)
+        observe(exchange.waited_s)
         if exchange.status >= 400:
             metrics.request_errors.labels(exchange.route, _problem(exchange)).inc()
 

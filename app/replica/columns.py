@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
@@ -25,6 +25,9 @@ _NEVER = float("inf")
 _FIRST_STATUS_BIT = 32
 _POWER_BITS = [(power_kw, 1 << 40 + n) for n, power_kw in enumerate((11, 22, 43, 50, 100, 150, 250, 300, 350, 400))]
 """Least power in kW, and the trait of the stations that have it."""
+
+TYPE_BITS = (1 << _FIRST_STATUS_BIT) - 1
+"""The traits that tell which types of connector a station has: `1 << TYPE_CODE` of each."""
 
 Mask = NDArray[np.bool_]
 Number = TypeVar("Number", bound=np.generic)
@@ -78,6 +81,15 @@ class Words:
         return self._codes.get(word, -1)
 
 
+class Place(NamedTuple):
+    """What decides who watches a station."""
+
+    longitude: float
+    latitude: float
+    types: int
+    """Its TYPE_BITS."""
+
+
 class Columns:
     """Rows are only ever appended; a station that changes gets a new row and its old one is marked as gone."""
 
@@ -88,6 +100,8 @@ class Columns:
         self.present = Growing(np.bool_)
         self.expires_at = Growing(np.float64)
         """When a live status of the station ceases to hold, in seconds since 1970; infinity: never."""
+        self.stale_since = Growing(np.float64)
+        """When the newest of its too old statuses ceased to hold, in seconds since 1970; -infinity: there is none."""
         self.versions = Growing(np.uint64)
         self.traits = Growing(np.uint64)
         """What a row may be asked for, as bits: `wanted_traits` says which are needed."""
@@ -104,6 +118,7 @@ class Columns:
         self._connector_type = Growing(np.uint8)
         self._connector_power_w = Growing(np.int32)
         self._connector_status = Growing(np.uint8)
+        self._connector_seen_s = Growing(np.uint32)  # since 1970; 0: not seen, or too old
         self._buffers: tuple[NDArray[Any], ...] | None = None
 
     def __len__(self) -> int:
@@ -118,6 +133,7 @@ class Columns:
         self.ids.extend([s.id for s in stations])
         self.present.extend([True] * len(stations))
         self.expires_at.extend([_expiry(s) for s in stations])
+        self.stale_since.extend([_stale_since(s) for s in stations])
         self._status.extend([STATUS_CODE[station_status(e.status for e in s.evses)] for s in stations])
         for name, words in self._words.items():
             self._codes[name].extend([words.code(_fold(getattr(s, name))) for s in stations])
@@ -135,9 +151,10 @@ class Columns:
         self._first_connector.extend(first + np.cumsum(counts) - counts)
         self._connector_count.extend(counts)
         flat = [entry for of_station in entries for entry in of_station]
-        self._connector_type.extend([connector_type for connector_type, _, _ in flat])
-        self._connector_power_w.extend([power_w for _, power_w, _ in flat])
-        self._connector_status.extend([status for _, _, status in flat])
+        self._connector_type.extend([entry[0] for entry in flat])
+        self._connector_power_w.extend([entry[1] for entry in flat])
+        self._connector_status.extend([entry[2] for entry in flat])
+        self._connector_seen_s.extend([entry[3] for entry in flat])
 
     def matching(self, query: StationQuery, rows: Rows) -> Rows:
         """Those of the rows that are present and pass every filter of the query."""
@@ -189,7 +206,7 @@ class Columns:
         self._buffers = None
         rows = np.flatnonzero(self.present.used)
         entries, starts = self._entries(rows)
-        for of_connectors in (self._connector_type, self._connector_power_w, self._connector_status):
+        for of_connectors in self._connector_columns():
             of_connectors.keep(entries)
         for column in self._row_columns():
             column.keep(rows)
@@ -203,6 +220,7 @@ class Columns:
         yield self.points
         yield self.present
         yield self.expires_at
+        yield self.stale_since
         yield self.versions
         yield self.traits
         yield self._positions
@@ -210,6 +228,24 @@ class Columns:
         yield self._first_connector
         yield self._connector_count
         yield from self._codes.values()
+
+    def _connector_columns(self) -> Iterable[Growing[Any]]:
+        yield self._connector_type
+        yield self._connector_power_w
+        yield self._connector_status
+        yield self._connector_seen_s
+
+    def place(self, row: int) -> Place:
+        """Where the row's station is, and what it has."""
+        longitude, latitude = self._positions.used[row].tolist()
+        return Place(longitude, latitude, int(self.traits.used[row]) & TYPE_BITS)
+
+    def rows_in(self, box: Box | None, types: int) -> Rows:
+        """Present rows inside the box that have one of these types (TYPE_BITS)."""
+        rows = np.flatnonzero(self.present.used)
+        if box is not None:
+            rows = rows[_inside(box, self._positions.used[rows])]
+        return rows[self.traits.used[rows] & np.uint64(types) != 0] if types else rows
 
     def _entries(self, rows: Rows) -> tuple[Rows, Rows]:
         """The connector entries of the rows, one row after the other, and where each row's begin among them."""
@@ -263,21 +299,29 @@ def _version(station: StoredStation, fragment: bytes) -> int:
     return int.from_bytes(blake2b(fragment + orjson.dumps(beside), digest_size=8).digest())
 
 
-def _connector_entries(evses: Iterable[EvseState]) -> Iterable[tuple[int, int, int]]:
-    """(type, power in W, status of its EVSE) of each connector; at least one entry."""
+def _stale_since(station: StoredStation) -> float:
+    return max((evse.stale_since.timestamp() for evse in station.evses if evse.stale_since), default=-_NEVER)
+
+
+def _seen_s(evse: EvseState) -> int:
+    return int(evse.observed_at.timestamp()) if evse.observed_at and not evse.stale_since else 0
+
+
+def _connector_entries(evses: Iterable[EvseState]) -> Iterable[tuple[int, int, int, int]]:
+    """(type, power in W, status of its EVSE, when that was seen) of each connector; at least one entry."""
     unknown = STATUS_CODE[StationStatus.UNKNOWN]
     empty = True
     for evse in evses:
         empty = False
-        status = STATUS_CODE[in_station_words(evse.status)]
+        status, seen_s = STATUS_CODE[in_station_words(evse.status)], _seen_s(evse)
         for connector in evse.connectors:
             power_kw = connector.get("power_kw")
             power = _NO_POWER if power_kw is None else power_w(power_kw)
-            yield TYPE_CODE.get(connector["type"], TYPE_CODE["other"]), power, status
+            yield TYPE_CODE.get(connector["type"], TYPE_CODE["other"]), power, status, seen_s
         if not evse.connectors:
-            yield _NO_CONNECTOR, _NO_POWER, status
+            yield _NO_CONNECTOR, _NO_POWER, status, seen_s
     if empty:
-        yield _NO_CONNECTOR, _NO_POWER, unknown
+        yield _NO_CONNECTOR, _NO_POWER, unknown, 0
 
 
 def power_w(power_kw: float) -> int:
@@ -301,10 +345,7 @@ def _searchable(station: StoredStation) -> bytes:
 
 def _inside(box: Box, positions: NDArray[np.float64]) -> Mask:
     longitude, latitude = positions[:, 0], positions[:, 1]
-    if box.west <= box.east:
-        inside = (longitude >= box.west) & (longitude <= box.east)
-    else:
-        inside = (longitude >= box.west) | (longitude <= box.east)
-    if 180 in {abs(box.west), abs(box.east)}:  # 180° east and west are one meridian
-        inside |= np.abs(longitude) == 180
+    inside = np.zeros(len(positions), np.bool_)
+    for part in box.parts():
+        inside |= (longitude >= part.west) & (longitude <= part.east)
     return inside & (latitude >= box.south) & (latitude <= box.north)

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Protocol
 
 from app.errors import DatabaseUnavailableError, NotReadyError, VoltWayError
-from app.replica.columns import Render
+from app.replica.columns import Place, Render
 from app.replica.replica import Replica
 from app.stations.changes import Changes, FeedPosition
 from app.stations.model import StoredStation
@@ -18,6 +18,25 @@ logger = logging.getLogger(__name__)
 Wait = Callable[[float], Awaitable[None]]
 _CHUNK = 1_000
 """Stations read anew at a time."""
+
+
+class Listener(Protocol):
+    """Hears what becomes of the replica."""
+
+    def loaded(self, position: FeedPosition) -> None:
+        """Everything was read anew: anything may be other than it was."""
+
+    def refreshed(
+        self,
+        before: Mapping[int, Place],
+        after: Mapping[int, Place],
+        stations: Sequence[StoredStation],
+        changes: Mapping[int, FeedPosition],
+    ) -> None:
+        """Stations were read anew: where they were, and where they are. `changes` names each with its last change."""
+
+    def reached(self, position: FeedPosition) -> None:
+        """All changes up to there have been told."""
 
 
 class CatalogueReader(Protocol):
@@ -43,8 +62,15 @@ def _utc_now() -> datetime:
 class Follower:
     """Owns the process's replica."""
 
-    def __init__(self, reader: CatalogueReader, render: Render, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        reader: CatalogueReader,
+        render: Render,
+        now: Callable[[], datetime] = _utc_now,
+        listener: Listener | None = None,
+    ) -> None:
         self._reader = reader
+        self._listener = listener
         self._render = render
         self._now = now
         self._replica: Replica | None = None
@@ -105,7 +131,8 @@ class Follower:
             now = self._now()
             if not await self._follow(now):
                 await self._load(now)
-            await self._refresh(self.replica.expired(now), now)
+            if self._position is not None:
+                await self._refresh(dict.fromkeys(self.replica.expired(now), self._position), now)
             self.caught_up_at = now
             self._ended = self._begun
 
@@ -122,8 +149,10 @@ class Follower:
             changes = await self._reader.changes_after(self._position)
             if changes is None:
                 return False
-            await self._refresh(changes.station_ids, now)
+            await self._refresh(changes.stations, now)
             self._position = changes.position
+            if self._listener:
+                self._listener.reached(changes.position)
             if not changes.more:
                 return True
         return False
@@ -135,11 +164,16 @@ class Follower:
         async for page in self._reader.all_stations(now):
             replica.put(page)
         self._replica, self._position = replica, position
+        if self._listener:
+            self._listener.loaded(position)
         logger.info("catalogue_loaded", extra={"stations": len(replica)})
 
-    async def _refresh(self, ids: Collection[int], now: datetime) -> None:
-        waiting = iter(ids)
-        while chunk := set(islice(waiting, _CHUNK)):
+    async def _refresh(self, changes: Mapping[int, FeedPosition], now: datetime) -> None:
+        waiting = iter(changes.items())
+        while chunk := dict(islice(waiting, _CHUNK)):
             found = await self._reader.get_many(chunk, now)
+            before = self.replica.places(chunk)
             self.replica.put(found)
-            self.replica.remove(chunk - {station.id for station in found})
+            self.replica.remove(chunk.keys() - {station.id for station in found})
+            if self._listener:
+                self._listener.refreshed(before, self.replica.places(chunk), found, chunk)

@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from app.replica.answer import Answer
-from app.replica.columns import Columns, Render
+from app.replica.columns import Columns, Place, Render
 from app.stations.model import StoredStation
-from app.stations.query import StationQuery
+from app.stations.query import Box, StationQuery
 
 try:
     from app.replica.compiled import CompiledSearch
@@ -65,6 +65,23 @@ class Replica:
         """A number that changes with anything that is known of the station; `None` when it is not there."""
         row = self._row_of.get(station_id)
         return None if row is None else int(self._columns.versions.used[row])
+
+    def places(self, ids: Iterable[int]) -> dict[int, Place]:
+        """Of those of the stations that are there."""
+        rows = ((station_id, self._row_of.get(station_id)) for station_id in ids)
+        return {station_id: self._columns.place(row) for station_id, row in rows if row is not None}
+
+    def ids_in(self, box: Box | None, types: int) -> list[int]:
+        """Stations inside the box (None: anywhere) that have one of these types of connector (0: any or none), by
+        id."""
+        columns = self._columns
+        return sorted(columns.ids.used[columns.rows_in(box, types)].tolist())
+
+    def stale_since(self, moment: datetime) -> list[int]:
+        """Stations with a live status that ceased to hold at that moment or later."""
+        columns = self._columns
+        rows = columns.present.used & (columns.stale_since.used >= moment.timestamp())
+        return [int(station_id) for station_id in columns.ids.used[rows]]
 
     def count_by_source(self) -> dict[str, int]:
         """Number of stations of each source."""

@@ -28,21 +28,30 @@ async def changes_after(session: AsyncSession, position: FeedPosition, limit: in
     """
     rows = (
         await session.execute(
-            select(Change.tx, Change.seq, Change.kind, Change.station_id)
+            select(Change.tx, Change.seq, Change.kind, Change.station_id, Change.at)
             .where(tuple_(Change.tx, Change.seq) >= tuple_(position.tx, position.seq), _SETTLED)
             .order_by(Change.tx, Change.seq)
             .limit(limit + 1)
         )
     ).all()
     if not rows:
-        return None if position != FEED_START else Changes(set(), FEED_START, more=False)
+        return None if position != FEED_START else Changes({}, set(), FEED_START, more=False, since=None)
     if FeedPosition(rows[0].tx, rows[0].seq) != position:
         return None
     new = rows[1:]
     if any(row.kind == "reset" for row in new):
         return None
-    last = rows[-1]
-    return Changes({row.station_id for row in new}, FeedPosition(last.tx, last.seq), more=len(new) == limit)
+    stations: dict[int, FeedPosition] = {}
+    for row in new:
+        stations.pop(row.station_id, None)  # so that the order is that of the last changes
+        stations[row.station_id] = FeedPosition(row.tx, row.seq)
+    return Changes(
+        stations,
+        rewritten={row.station_id for row in new if row.kind == "station"},
+        position=FeedPosition(rows[-1].tx, rows[-1].seq),
+        more=len(new) == limit,
+        since=rows[0].at,
+    )
 
 
 async def prune(session: AsyncSession, before: datetime) -> None:

@@ -1,6 +1,7 @@
 """What may be asked of the catalogue: one model for HTTP, the command line and the search itself."""
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -10,6 +11,7 @@ from app.stations.model import MAX_POWER_KW
 from app.stations.vocabulary import Access, ConnectorType, StationStatus
 
 MAX_LIMIT = 1_000
+MAX_IDS = 1_000
 MAX_SKIP = 1_000_000_000
 MAX_RADIUS_KM = 20_040
 """Past the farthest that two places on Earth can be from each other."""
@@ -24,6 +26,13 @@ class Box(NamedTuple):
     south: float
     east: float
     north: float
+
+    def parts(self) -> list["Box"]:
+        """Boxes with `west` <= `east` that together hold the same places: 180° east and west are one meridian."""
+        if self.west > self.east:
+            return [self._replace(east=180.0), self._replace(west=-180.0)]
+        beyond = [self._replace(west=edge, east=edge) for edge in (-180.0, 180.0) if -edge in (self.west, self.east)]
+        return [self, *beyond]
 
 
 def parse_box(written: str) -> Box:
@@ -41,15 +50,51 @@ def parse_box(written: str) -> Box:
     return box
 
 
-def _is_box(written: str) -> str:
-    parse_box(written)
-    return written
+def parse_ids(written: str) -> list[int]:
+    """Read ids of stations between commas; raises ValueError saying what is wrong."""
+    parts = written.split(",")
+    if len(parts) > MAX_IDS:
+        raise ValueError(f"must be at most {MAX_IDS:,} ids")
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**63 for part in parts):
+        raise ValueError("must be ids of stations with commas between them, such as 1,2,3")
+    return [int(part) for part in parts]
 
 
-class StationQuery(BaseModel):
-    """Filters combine with AND; `connector`, `min_power_kw` and `status` must hold together on one EVSE."""
+def _readable_by(parse: Callable[[str], object]) -> AfterValidator:
+    """Keeps what was written, if it can be read."""
+
+    def check(written: str) -> str:
+        parse(written)
+        return written
+
+    return AfterValidator(check)
+
+
+BoxText = Annotated[str, StringConstraints(max_length=200), _readable_by(parse_box)]
+IdsText = Annotated[str, StringConstraints(max_length=20 * MAX_IDS), _readable_by(parse_ids)]
+
+
+class Parameters(BaseModel):
+    """A query, in which nothing is unknown: a misspelt filter would otherwise answer more than was asked for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parameters_are_known(cls, given: Any) -> Any:
+        unknown = [name for name in given if name not in cls.model_fields]
+        if unknown:
+            known = ", ".join(cls.model_fields)
+            raise PydanticCustomError(
+                "unknown_parameter",
+                "There is no such parameter; known are: {known}",
+                {"known": known, "parameter": unknown[0][:100]},
+            )
+        return given
+
+
+class StationQuery(Parameters):
+    """Filters combine with AND; `connector`, `min_power_kw` and `status` must hold together on one EVSE."""
 
     latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = Field(
         None,
@@ -64,7 +109,7 @@ class StationQuery(BaseModel):
         description="Only stations within this distance of the position, in km; none: however far.",
         examples=[10],
     )
-    bbox: Annotated[str, StringConstraints(max_length=200), AfterValidator(_is_box)] | None = Field(
+    bbox: BoxText | None = Field(
         None,
         description="Only stations inside `west,south,east,north`, in degrees. West may be greater than east: "
         "the box then crosses the antimeridian.",
@@ -92,20 +137,6 @@ class StationQuery(BaseModel):
     )
     skip: Annotated[int, Field(ge=0, le=MAX_SKIP)] = Field(0, description="Stations to leave out at the start.")
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = Field(100, description="Most stations to answer.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _parameters_are_known(cls, given: Any) -> Any:
-        """A misspelt filter would otherwise answer more than was asked for."""
-        unknown = [name for name in given if name not in cls.model_fields]
-        if unknown:
-            known = ", ".join(cls.model_fields)
-            raise PydanticCustomError(
-                "unknown_parameter",
-                "There is no such parameter; known are: {known}",
-                {"known": known, "parameter": unknown[0][:100]},
-            )
-        return given
 
     @model_validator(mode="after")
     def _position_is_whole(self) -> Self:

@@ -170,10 +170,7 @@ class Selection:
 
 
 def _inside(box: Box) -> ColumnElement[bool]:
-    west, east = Station.longitude >= box.west, Station.longitude <= box.east
-    inside = and_(west, east) if box.west <= box.east else or_(west, east)
-    if 180 in {abs(box.west), abs(box.east)}:  # 180° east and west are one meridian
-        inside = or_(inside, func.abs(Station.longitude) == 180)
+    inside = or_(*(Station.longitude.between(part.west, part.east) for part in box.parts()))
     return and_(inside, Station.latitude.between(box.south, box.north))
 
 

@@ -184,6 +184,12 @@ live_evses = _gauge(
     join="livemostrecent",
 )
 
+streams = _gauge("voltway_streams", "Streams of live status that are open", join="livesum")
+stream_events = Counter("voltway_stream_events", "Events sent to streams")
+stream_resets = Counter(
+    "voltway_stream_resets", "Times that a stream had to begin anew, as its reader was too slow or too long away"
+)
+
 
 def get_metrics() -> bytes:
     """All metrics in Prometheus text form, those of every worker process summed."""

@@ -502,7 +502,7 @@ async def test_stations_get_derived_columns_and_change_records(database: Databas
         changes = await changes_after(session, position)
     assert in_batches == by_orm
     assert changes is not None
-    assert changes.station_ids == ids
+    assert changes.stations.keys() == ids
     assert len(ids) == 300
 
 

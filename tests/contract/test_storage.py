@@ -97,7 +97,7 @@ async def test_equal_content_is_not_written_again(database: Database) -> None:
     async with database.open_session() as session:
         changes = await changes_after(session, position)
     assert changes is not None
-    assert changes.station_ids == {two.id, three.id}
+    assert changes.stations.keys() == {two.id, three.id}
 
 
 async def test_a_dry_run_tells_and_stores_nothing(database: Database) -> None:
@@ -184,7 +184,7 @@ async def test_every_way_to_write_is_in_the_change_feed(database: Database) -> N
     async with database.open_session() as session:
         changes = await changes_after(session, position)
     assert changes is not None
-    assert changes.station_ids == {one.id, two.id, three.id}
+    assert changes.stations.keys() == {one.id, two.id, three.id}
 
 
 async def test_a_reader_takes_the_feed_in_pieces(database: Database) -> None:
@@ -198,8 +198,8 @@ async def test_a_reader_takes_the_feed_in_pieces(database: Database) -> None:
         async with database.open_session() as session:
             changes = await changes_after(session, position, limit=2)
         assert changes is not None
-        assert len(changes.station_ids) <= 2
-        seen |= changes.station_ids
+        assert len(changes.stations.keys()) <= 2
+        seen |= changes.stations.keys()
         position, more = changes.position, changes.more
     assert len(seen) == 5
 
@@ -215,7 +215,7 @@ async def test_a_reader_whose_place_was_pruned_is_told_to_start_anew(database: D
         assert await changes_after(session, old) is None
         up_to_date = await changes_after(session, new)
         assert up_to_date is not None
-        assert up_to_date.station_ids == set()
+        assert up_to_date.stations.keys() == set()
 
 
 async def test_pruning_keeps_what_is_young(database: Database) -> None:
@@ -243,7 +243,7 @@ async def test_a_late_commit_is_not_skipped(postgresql_url: str) -> None:
         after = await changes_after(session, between.position)
         ids = await repository.ids_of(session, "test", ["slow"]) | await repository.ids_of(session, "other", ["fast"])
     assert after is not None
-    assert between.station_ids | after.station_ids == set(ids.values())
+    assert between.stations.keys() | after.stations.keys() == set(ids.values())
     await database.close()
 
 

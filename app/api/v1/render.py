@@ -1,5 +1,6 @@
 """Stations as the JSON of version 1."""
 
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -39,6 +40,45 @@ def detail(station: StoredStation) -> bytes:
     )
 
 
+def event(place: str, station_id: int, station: StoredStation | None) -> bytes:
+    """A server-sent event of a station, or that it is gone, after which a reader goes on from `place`; the shapes are
+    `StationStatusEvent` and `StationGone`."""
+    told = b"gone", orjson.dumps({"station_id": station_id})
+    if station is not None:
+        told = b"status", orjson.dumps(_states(station), option=orjson.OPT_UTC_Z)
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (place.encode(), *told)
+
+
+def _states(station: StoredStation) -> dict[str, Any]:
+    return {
+        "station_id": station.id,
+        "status": station_status(evse.status for evse in station.evses),
+        "evse_count": len(station.evses),
+        "available_count": _available_count(station),
+        "updated_at": _updated_at(station),
+        "evses": [
+            {
+                "uid": evse.uid,
+                "evse_id": evse.evse_id,
+                "status": evse.status,
+                "observed_at": evse.observed_at,
+                "stale_since": evse.stale_since,
+                "connectors": sorted({connector["type"] for connector in evse.connectors}),
+            }
+            for evse in station.evses
+        ],
+    }
+
+
+def _available_count(station: StoredStation) -> int:
+    return sum(evse.status is EvseStatus.AVAILABLE for evse in station.evses)
+
+
+def _updated_at(station: StoredStation) -> datetime | None:
+    seen = (evse.observed_at for evse in station.evses if evse.observed_at and not evse.stale_since)
+    return max(seen, default=None)
+
+
 def _summary(station: StoredStation) -> dict[str, Any]:
     powers = [c["power_kw"] for evse in station.evses for c in evse.connectors if "power_kw" in c]
     return {
@@ -56,7 +96,8 @@ def _summary(station: StoredStation) -> dict[str, Any]:
         "price": station.price,
         "status": station_status(evse.status for evse in station.evses),
         "evse_count": len(station.evses),
-        "available_count": sum(evse.status is EvseStatus.AVAILABLE for evse in station.evses),
+        "available_count": _available_count(station),
+        "updated_at": _updated_at(station),
         "max_power_kw": max(powers, default=None),
         "connectors": _connector_groups(station),
         "source": station.source,

@@ -11,6 +11,12 @@ class _Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+_UPDATED_AT: datetime | None = Field(
+    description="When the newest of the states that hold was seen; null: none is known.",
+    examples=["2026-05-01T12:03:10Z"],
+)
+
+
 class ConnectorGroup(_Shape):
     """Connectors of a station that are alike."""
 
@@ -41,6 +47,7 @@ class StationSummary(_Shape):
     )
     evse_count: int = Field(description="How many cars can charge at once.", examples=[6])
     available_count: int = Field(description="How many EVSEs are free now.", examples=[2])
+    updated_at: datetime | None = _UPDATED_AT
     max_power_kw: float | None = Field(description="Of the strongest connector.", examples=[150.0])
     connectors: list[ConnectorGroup]
     source: str = Field(examples=["bnetza"])
@@ -86,6 +93,34 @@ class EvseShape(_Shape):
         description="Since when that is too old to be shown as the present state; null: it is not."
     )
     connectors: list[ConnectorShape]
+
+
+class EvseStates(_Shape):
+    """An EVSE in an event."""
+
+    uid: str = Field(description="Unique within the station.", examples=["1"])
+    evse_id: str | None = Field(description="Public id (eMI3), as its source spells it.")
+    status: EvseStatus
+    observed_at: datetime | None
+    stale_since: datetime | None
+    connectors: list[ConnectorType] = Field(description="Types of its connectors, each once.", examples=[["ccs2"]])
+
+
+class StationStatusEvent(_Shape):
+    """Data of the event `status`: a station's states, all of them, as of now."""
+
+    station_id: int = Field(examples=[4711])
+    status: StationStatus
+    evse_count: int = Field(examples=[6])
+    available_count: int = Field(examples=[2])
+    updated_at: datetime | None = _UPDATED_AT
+    evses: list[EvseStates]
+
+
+class StationGone(_Shape):
+    """Data of the event `gone`: the station is not among the watched any more."""
+
+    station_id: int = Field(examples=[4711])
 
 
 class StationDetail(StationSummary):
