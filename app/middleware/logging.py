@@ -54,7 +54,7 @@ class _Exchange:
         self.head: Message = {}
         self.request_bytes = self.response_bytes = 0
         self.disconnected = self.failed = False
-        self._complete = self._ended = False
+        self._complete = self._in_parts = self._ended = False
         self._receive, self._send = receive, send
         self._observers: list[_Observer] = []
 
