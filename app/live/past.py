@@ -1,7 +1,7 @@
 """What a reader has missed, and what there is: so that it can go on, or begin, without a gap."""
 
 from collections.abc import AsyncIterator, Collection, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from app.live.watch import Watch
@@ -22,7 +22,7 @@ class TooFarBackError(Exception):
 
 
 async def missed(
-    catalogue: Catalogue, replica: Replica, watch: Watch, since: FeedPosition
+    catalogue: Catalogue, replica: Replica, watch: Watch, since: FeedPosition, now: datetime
 ) -> AsyncIterator[tuple[FeedPosition, int, StoredStation | None]]:
     """What has changed for a watcher since that position, in the order of the changes: each station's last change,
     its id, and the station itself; `None`: it is not among the watched, and perhaps was.
@@ -36,7 +36,8 @@ async def missed(
     places = replica.places(stations)
     seen = {station_id for station_id, place in places.items() if watch.sees(station_id, place)}
     for page in _pages(stations):
-        found = {station.id: station for station in await _read(catalogue, [each for each in page if each in seen])}
+        read = await _read(catalogue, [each for each in page if each in seen], now)
+        found = {station.id: station for station in read}
         for station_id in page:
             if station_id in found:
                 yield stations[station_id], station_id, found[station_id]
@@ -52,11 +53,11 @@ async def _changes(catalogue: Catalogue, since: FeedPosition) -> Changes:
 
 
 async def present(
-    catalogue: Catalogue, replica: Replica, watch: Watch, after: int = 0
+    catalogue: Catalogue, replica: Replica, watch: Watch, now: datetime, after: int = 0
 ) -> AsyncIterator[StoredStation]:
-    """The watched stations by id, those after that one. Raises DatabaseUnavailableError."""
+    """The watched stations by id, those after that one, as of `now`. Raises DatabaseUnavailableError."""
     for page in _pages([station_id for station_id in ids_seen(replica, watch) if station_id > after]):
-        for station in await _read(catalogue, page):
+        for station in await _read(catalogue, page, now):
             yield station
 
 
@@ -68,8 +69,8 @@ def ids_seen(replica: Replica, watch: Watch) -> list[int]:
     return sorted(station_id for station_id, place in places.items() if watch.sees(station_id, place))
 
 
-async def _read(catalogue: Catalogue, ids: Collection[int]) -> list[StoredStation]:
-    return await catalogue.get_many(ids, datetime.now(UTC)) if ids else []
+async def _read(catalogue: Catalogue, ids: Collection[int], now: datetime) -> list[StoredStation]:
+    return await catalogue.get_many(ids, now) if ids else []
 
 
 def _pages(ids: Collection[int]) -> Iterator[list[int]]:

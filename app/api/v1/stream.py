@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
@@ -177,7 +178,7 @@ class _Stream:
             return
         try:
             async for at, station_id, station in missed(
-                self.catalogue, self.follower.replica, self.watch, place.position
+                self.catalogue, self.follower.replica, self.watch, place.position, datetime.now(UTC)
             ):
                 yield render.event(str(Place(at) if place.listed is None else place), station_id, station)
         except TooFarBackError:
@@ -197,7 +198,8 @@ class _Stream:
     async def _present(self, place: Place, complete_to: FeedPosition) -> AsyncGenerator[bytes]:
         """The rest of the snapshot, if there is to be one; the client then knows all changes up to `complete_to`."""
         if place.listed is not None:
-            async for station in present(self.catalogue, self.follower.replica, self.watch, after=place.listed):
+            now = datetime.now(UTC)  # what grows too old meanwhile is told like any other change
+            async for station in present(self.catalogue, self.follower.replica, self.watch, now, place.listed):
                 yield render.event(str(Place(place.position, station.id)), station.id, station)
         yield _event(Place(complete_to), b"ready")
 
