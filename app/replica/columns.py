@@ -17,10 +17,11 @@ from app.stations.vocabulary import CONNECTOR_TYPES, StationStatus
 
 TYPE_CODE = {connector_type.value: code for code, connector_type in enumerate(CONNECTOR_TYPES)}
 STATUS_CODE = {status: code for code, status in enumerate(StationStatus)}
-_NO_CONNECTOR = 255
+NO_CONNECTOR = 255
 """Type code of the entry that stands for an EVSE without connectors, or a station without EVSEs."""
 _NO_POWER = -1
 _NEVER = float("inf")
+_CONNECTOR = np.dtype([("type", np.uint8), ("power_w", np.int32), ("status", np.uint8), ("seen_s", np.uint32)])
 
 _FIRST_STATUS_BIT = 32
 _POWER_BITS = [(power_kw, 1 << 40 + n) for n, power_kw in enumerate((11, 22, 43, 50, 100, 150, 250, 300, 350, 400))]
@@ -110,7 +111,7 @@ class Columns:
         self._positions = Growing(np.float64, 2)  # longitude, latitude in degrees
         self._words = {name: Words() for name in ("source", "operator", "country", "access")}
         self._codes = {name: Growing(np.int32) for name in self._words}
-        self._status = Growing(np.uint8)
+        self.status = Growing(np.uint8)
         self.texts: list[bytes] = []
         """What `q` is looked for in: UTF-8, case folded."""
         self._first_connector = Growing(np.int64)
@@ -134,7 +135,7 @@ class Columns:
         self.present.extend([True] * len(stations))
         self.expires_at.extend([_expiry(s) for s in stations])
         self.stale_since.extend([_stale_since(s) for s in stations])
-        self._status.extend([STATUS_CODE[station_status(e.status for e in s.evses)] for s in stations])
+        self.status.extend([STATUS_CODE[station_status(e.status for e in s.evses)] for s in stations])
         for name, words in self._words.items():
             self._codes[name].extend([words.code(_fold(getattr(s, name))) for s in stations])
         self.traits.extend([_traits(s) for s in stations])
@@ -165,7 +166,7 @@ class Columns:
         if query.box is not None:
             rows = rows[_inside(query.box, self._positions.used[rows])]
         if query.status is not None:
-            rows = rows[self._status.used[rows] == STATUS_CODE[query.status]]
+            rows = rows[self.status.used[rows] == STATUS_CODE[query.status]]
         if query.connector or query.min_power_kw is not None or query.status is not None:
             rows = rows[self._any_connector(query, rows)]
         if query.q is not None:
@@ -190,7 +191,7 @@ class Columns:
         """The columns that the compiled search reads, in its order."""
         if self._buffers is None:
             columns: tuple[Growing[Any], ...] = (
-                self.ids, self._first_connector, self._connector_count, self.present, self._status, self._positions,
+                self.ids, self._first_connector, self._connector_count, self.present, self.status, self._positions,
                 *self._codes.values(), self._connector_type, self._connector_status, self._connector_power_w,
             )  # fmt: skip
             self._buffers = tuple(column.used for column in columns)
@@ -224,7 +225,7 @@ class Columns:
         yield self.versions
         yield self.traits
         yield self._positions
-        yield self._status
+        yield self.status
         yield self._first_connector
         yield self._connector_count
         yield from self._codes.values()
@@ -246,6 +247,14 @@ class Columns:
         if box is not None:
             rows = rows[_inside(box, self._positions.used[rows])]
         return rows[self.traits.used[rows] & np.uint64(types) != 0] if types else rows
+
+    def connectors(self, rows: Rows, groups: NDArray[np.int64]) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+        """The connector entries of the rows (fields `type`, `power_w`, `status`, `seen_s`), and the group of each."""
+        numbers, _ = self._entries(rows)
+        entries = np.empty(len(numbers), _CONNECTOR)
+        for name, column in zip(_CONNECTOR.names or (), self._connector_columns(), strict=True):
+            entries[name] = column.used[numbers]
+        return entries, np.repeat(groups, self._connector_count.used[rows])
 
     def _entries(self, rows: Rows) -> tuple[Rows, Rows]:
         """The connector entries of the rows, one row after the other, and where each row's begin among them."""
@@ -319,9 +328,9 @@ def _connector_entries(evses: Iterable[EvseState]) -> Iterable[tuple[int, int, i
             power = _NO_POWER if power_kw is None else power_w(power_kw)
             yield TYPE_CODE.get(connector["type"], TYPE_CODE["other"]), power, status, seen_s
         if not evse.connectors:
-            yield _NO_CONNECTOR, _NO_POWER, status, seen_s
+            yield NO_CONNECTOR, _NO_POWER, status, seen_s
     if empty:
-        yield _NO_CONNECTOR, _NO_POWER, unknown, 0
+        yield NO_CONNECTOR, _NO_POWER, unknown, 0
 
 
 def power_w(power_kw: float) -> int:

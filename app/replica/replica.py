@@ -6,7 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
+from app.replica import availability
 from app.replica.answer import Answer
+from app.replica.availability import Availability
 from app.replica.columns import Columns, Place, Render
 from app.stations.model import StoredStation
 from app.stations.query import Box, StationQuery
@@ -70,6 +72,18 @@ class Replica:
         """Of those of the stations that are there."""
         rows = ((station_id, self._row_of.get(station_id)) for station_id in ids)
         return {station_id: self._columns.place(row) for station_id, row in rows if row is not None}
+
+    def availability_of(self, ids: Sequence[int]) -> tuple[Availability, dict[int, Availability]]:
+        """Of those of the stations that are there, together and each by itself."""
+        found = [station_id for station_id in dict.fromkeys(ids) if station_id in self._row_of]
+        rows = np.array([self._row_of[station_id] for station_id in found], np.intp)
+        apart = dict(zip(found, availability.each(self._columns, rows), strict=True))
+        return availability.summed_up(self._columns, rows), apart
+
+    def availability_in(self, box: Box, most: int) -> Availability | int:
+        """Of the stations inside the box together; of more than `most`, only how many they are."""
+        rows = self._columns.rows_in(box, 0)
+        return len(rows) if len(rows) > most else availability.summed_up(self._columns, rows)
 
     def ids_in(self, box: Box | None, types: int) -> list[int]:
         """Stations inside the box (None: anywhere) that have one of these types of connector (0: any or none), by

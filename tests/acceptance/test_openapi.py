@@ -70,7 +70,8 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[Operation, dict[str, 
 def call(http: httpx.Client, of: Operation, operation: dict[str, Any], media_type: str = "") -> httpx.Response:
     """As the document's examples say."""
     (method, path), parameters = of, operation.get("parameters", [])
-    given = {each["name"]: each["example"] for each in parameters if each["in"] == "query" and "example" in each}
+    asked = [each for each in parameters if each["in"] == "query" and each.get("example") is not None]
+    given = {each["name"]: each["example"] for each in asked}
     for each in parameters:
         if each["in"] == "path":
             path = path.replace(f"{{{each['name']}}}", str(each["example"]))

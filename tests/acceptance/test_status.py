@@ -203,3 +203,32 @@ def _counts(printed: str) -> dict[str, int]:
     """Of the report's first line."""
     line = re.sub(r"states read =", "read +", printed.splitlines()[0].partition(": ")[2])
     return {name: int(number.replace(",", "")) for number, name in (part.split() for part in line.split(" + "))}
+
+
+def test_what_is_free_is_counted_in_one_call(http: httpx.Client) -> None:
+    station_id = put(http, "counted", "DE*CNT*E1", "DE*CNT*E2", "DE*CNT*E3")
+    http.post(STATUS, json=[state("DE*CNT*E1", "AVAILABLE", 30), state("DE*CNT*E2", "CHARGING", 90)])
+    answer = http.get("/api/v1/availability", params={"ids": f"{station_id},999999"}).json()
+    (item,) = answer["items"]
+    assert (item["station_id"], item["status"], answer["missing"]) == (station_id, "available", [999999])
+    (group,) = item["connectors"]
+    assert answer["connectors"] == [group]
+    newest, oldest = group.pop("newest_age_s"), group.pop("oldest_age_s")
+    assert 30 <= newest < 60
+    assert oldest - newest in {59, 60, 61}
+    assert group == {
+        "type": "ccs2", "power_class": "unknown", "total": 3, "available": 1, "occupied": 1, "maintenance": 0,
+        "unknown": 1,
+    }  # fmt: skip
+    boxed = http.get("/api/v1/availability", params={"bbox": "7.9,46.9,8.1,47.1"}).json()
+    assert (boxed["items"], boxed["missing"]) == (None, None)
+    assert boxed["stations"]["total"] >= 1
+    assert sum(group["available"] for group in boxed["connectors"]) >= 1
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"ids": "1", "bbox": "0,0,1,1"}, {"ids": "x"}, {"bbox": "1"}, {"ids": "1", "q": "x"}]
+)
+def test_what_cannot_be_counted_is_said(http: httpx.Client, query: dict[str, str]) -> None:
+    answer = http.get("/api/v1/availability", params=query)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:voltway:problem:invalid-request")
