@@ -70,7 +70,7 @@ _FROM_1_MS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.
 request_count = _counter("request_count", "Total HTTP requests", ["method", "endpoint", "status"])
 request_duration_seconds = _histogram(
     "request_duration_seconds",
-    "From the request's arrival to the last byte of its answer",
+    "From the request's arrival to the last byte of its answer; of a stream of events, to its head",
     ["method", "endpoint"],
     buckets=_FROM_1_MS_S,
 )
@@ -185,8 +185,8 @@ live_evses = _gauge(
 )
 
 streams = _gauge("voltway_streams", "Streams of live status that are open", join="livesum")
-stream_events = Counter("voltway_stream_events", "Events sent to streams")
-stream_resets = Counter(
+stream_events = _counter("voltway_stream_events", "Events sent to streams")
+stream_resets = _counter(
     "voltway_stream_resets", "Times that a stream had to begin anew, as its reader was too slow or too long away"
 )
 
