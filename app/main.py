@@ -18,7 +18,7 @@ from app import __version__
 from app.api import errors, health, metrics
 from app.api.deps import Resources
 from app.api.hot import HotPaths
-from app.api.v1 import availability, bulk, exports, jobs, render, sources, stations, status, stream
+from app.api.v1 import availability, bulk, exports, history, jobs, render, sources, stations, status, stream
 from app.auth import KeyRing
 from app.db import Database
 from app.db.bell import bell_of
@@ -106,7 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     enhance_openapi_documentation(app, problems=errors.KINDS)
     errors.install(app)
-    for routes in (stream, stations, availability, bulk, status, exports, sources, jobs, health):
+    for routes in (stream, stations, history, availability, bulk, status, exports, sources, jobs, health):
         app.include_router(routes.router)
     if settings.metrics_enabled:
         app.include_router(metrics.router)

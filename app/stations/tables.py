@@ -128,6 +128,19 @@ class EvseStatusRow(Base):
     """When it ceases to hold; `None`: it holds until it is replaced."""
 
 
+class StatusChange(Base):
+    """An EVSE got into another state; triggers write it, whoever writes `evse_status`. By months on PostgreSQL."""
+
+    __tablename__ = "status_changes"
+    __table_args__ = {"sqlite_with_rowid": False, "postgresql_partition_by": "RANGE (at)"}  # noqa: RUF012 - as above
+
+    station_id: Mapped[int] = mapped_column(BigId, ForeignKey("stations.id", ondelete="CASCADE"), primary_key=True)
+    evse_uid: Mapped[str] = mapped_column(String(200), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    """When it was first seen in the state; for UNKNOWN perhaps when what was known had grown too old."""
+    status: Mapped[str] = mapped_column(String(20))
+
+
 class EvseKey(Base):
     """Where the EVSEs with a public id are; triggers keep it, whoever writes the stations."""
 
