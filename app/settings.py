@@ -50,6 +50,8 @@ class SourceSettings(BaseSettings):
     """URL or mail address that is told to the hosts, so that they can turn to somebody."""
     imports_kept_days: Annotated[float, Field(ge=1)] = 90.0
     """How long reports of imports and lists of rejected records are kept."""
+    history_kept_days: Annotated[float, Field(ge=1, le=36_500)] = 90.0
+    """How long changes of the status of EVSEs are remembered."""
     vanished_kept_days: Annotated[float, Field(ge=2)] = 90.0
     """How long a station that its source has no more could come back under its old id. More than the day that changes
     are kept for, so that every process has heard of it before."""

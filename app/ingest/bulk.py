@@ -10,7 +10,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Database
 from app.errors import DatabaseUnavailableError
-from app.ingest.run import CHANGES_KEPT_FOR
 from app.sources import demo
 from app.sources.registry import all_sources
 from app.stations import StationCreate, feed, repository
@@ -99,7 +98,7 @@ class StationWriter:
                         outcome.created += len(written.new)
                         outcome.updated += len(written.updated)
                         outcome.unchanged += len(written.unchanged)
-                await feed.prune(session, now - CHANGES_KEPT_FOR)
+                await feed.prune(session, now)
         except (SQLAlchemyError, OSError) as error:
             raise DatabaseUnavailableError(f"The stations cannot be stored: {type(error).__name__}.") from error
 

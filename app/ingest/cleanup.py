@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from app.db import Database
-from app.ingest.run import CHANGES_KEPT_FOR, DOWNLOADS, REJECTIONS
-from app.stations import feed, repository, runs
+from app.ingest.run import DOWNLOADS, REJECTIONS
+from app.stations import feed, history, repository, runs
 
 DOWNLOADS_KEPT_FOR = timedelta(days=7)
 """What nobody has gone on with for so long is of a version that is no more."""
@@ -25,7 +25,9 @@ class Retention:
     imports: timedelta = timedelta(days=90)
     """Reports of imports, and lists of rejected records."""
     vanished: timedelta = timedelta(days=90)
-    """Stations that their source has no more; longer than CHANGES_KEPT_FOR, so that every process has heard of it."""
+    """Stations that their source has no more; longer than changes, so that every process has heard of it."""
+    history: timedelta = timedelta(days=90)
+    """Changes of the status of EVSEs."""
 
 
 async def clean_up(database: Database, data_dir: Path, kept: Retention, now: datetime) -> dict[str, int]:
@@ -33,14 +35,22 @@ async def clean_up(database: Database, data_dir: Path, kept: Retention, now: dat
     async with database.open_session() as session:
         ended = await runs.end_orphans(session, now - _LONGEST_IMPORT, now)
         forgotten = await runs.forget_runs(session, now - kept.imports)
-        await feed.prune(session, now - CHANGES_KEPT_FOR)
+    await _prune_feed(database, now)
     return {
         "imports_ended": ended,
         "imports_deleted": forgotten,
-        "stations_deleted": await _erase_vanished(database, now - max(kept.vanished, 2 * CHANGES_KEPT_FOR)),
+        "stations_deleted": await _erase_vanished(database, now - max(kept.vanished, 2 * feed.KEPT_FOR)),
+        "status_changes_deleted": await history.prune(database, now - kept.history, now),
         "rejection_lists_deleted": await asyncio.to_thread(_delete_old, data_dir / REJECTIONS, kept.imports),
         "downloads_deleted": await asyncio.to_thread(_delete_old, data_dir / DOWNLOADS, DOWNLOADS_KEPT_FOR),
     }
+
+
+async def _prune_feed(database: Database, now: datetime) -> None:
+    more = True
+    while more:
+        async with database.open_session() as session:
+            more = await feed.prune(session, now)
 
 
 async def _erase_vanished(database: Database, before: datetime) -> int:

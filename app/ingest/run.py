@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,7 +33,6 @@ REJECTIONS = "rejections"
 """Folder in the data folder for the lists of rejected records."""
 DOWNLOADS = "downloads"
 """Folder in the data folder for what is being downloaded."""
-CHANGES_KEPT_FOR = timedelta(days=1)
 """A process that slept for longer loads the whole catalogue anew."""
 
 
@@ -164,7 +163,7 @@ class _Run:
         )
         async with self._open_session() as session:
             await runs.finish_run(session, run_id, end)
-            await feed.prune(session, self._now - CHANGES_KEPT_FOR)
+            await feed.prune(session, self._now)
 
     async def _import(self, where: str, known: Version | None, on_start: Callable[[Progress], None]) -> None:
         if self._full and self._source.is_catalogue:

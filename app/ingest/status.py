@@ -1,6 +1,7 @@
 """States of EVSEs that clients tell."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from app.errors import DatabaseUnavailableError
 from app.ingest.bulk import MAX_FAULTS, Fault, Unreadable, faults_of
 from app.ingest.sightings import Sighting, record
 from app.sources.times import YEARS
+from app.stations import feed
 from app.stations.evse_id import key_of
 from app.stations.model import Key
 from app.stations.vocabulary import EvseStatus
@@ -24,6 +26,7 @@ SOURCE = "api"
 REJECTED = "rejected"
 _BATCH = 1_000
 """States stored without giving way to other requests."""
+_PRUNE_EVERY_S = 10.0
 _AHEAD = timedelta(seconds=5)
 """By how much clocks may differ without a word."""
 
@@ -88,6 +91,7 @@ class StatusWriter:
         self._database = database
         self._time_to_live = time_to_live
         self._turns = asyncio.Semaphore(at_once)
+        self._prune_at = time.monotonic()
 
     def turn(self) -> asyncio.Semaphore:
         """To be held while the input is read and written: few at a time, so that many do not fill the memory."""
@@ -111,9 +115,17 @@ class StatusWriter:
                     )
                 for index, result in zip(batch, told, strict=True):
                     outcome.results[index] = result
+            await self._prune_now_and_then(now)
         except (SQLAlchemyError, OSError) as error:
             raise DatabaseUnavailableError(f"The states cannot be stored: {type(error).__name__}.") from error
         return outcome
+
+    async def _prune_now_and_then(self, now: datetime) -> None:
+        """What is told fills the change feed faster than the daily clean-up could bear."""
+        if time.monotonic() >= self._prune_at:
+            self._prune_at = time.monotonic() + _PRUNE_EVERY_S
+            async with self._database.open_session() as session:
+                await feed.prune(session, now)
 
 
 def _check(items: Iterable[object], latest: datetime) -> tuple[dict[int, Sighting], StatusOutcome]:

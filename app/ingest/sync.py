@@ -68,7 +68,11 @@ async def sync_configured(
 async def clean_up_configured(database: Database, settings: Settings) -> dict[str, Any]:
     """`clean_up` with the retention of the settings, here because the jobs know this module only. Where the database
     cannot be cleaned up, there is an `error` instead: whoever calls has more to do."""
-    kept = Retention(timedelta(days=settings.imports_kept_days), timedelta(days=settings.vanished_kept_days))
+    kept = Retention(
+        imports=timedelta(days=settings.imports_kept_days),
+        vanished=timedelta(days=settings.vanished_kept_days),
+        history=timedelta(days=settings.history_kept_days),
+    )
     try:
         return {**await clean_up(database, settings.data_dir, kept, datetime.now(UTC))}
     except (SQLAlchemyError, OSError) as error:

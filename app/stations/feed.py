@@ -1,6 +1,6 @@
 """The change feed: what happened to which station, in an order that never skips a late commit."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,6 +9,12 @@ from app.db.dialect import oldest_open_transaction
 from app.stations.changes import FEED_START, Changes, FeedPosition
 from app.stations.tables import Change
 
+KEPT_FOR = timedelta(days=1)
+"""How long a process or a reader may be away and still be told what has changed."""
+MOST_KEPT = 5_000_000
+"""Changes, some 400 MB: at thousands of states a second they are less than a day's."""
+_STEP = 20_000
+"""Changes deleted at a time, as writers wait meanwhile."""
 _SETTLED = Change.tx < oldest_open_transaction()
 
 
@@ -54,18 +60,16 @@ async def changes_after(session: AsyncSession, position: FeedPosition, limit: in
     )
 
 
-async def prune(session: AsyncSession, before: datetime) -> None:
-    """Delete changes written before that time, from the front of the feed; the newest always stays."""
-    newest = select(func.max(Change.seq)).scalar_subquery()
-    first_kept = (
-        await session.execute(
-            select(Change.tx, Change.seq)
-            .where((Change.at >= before) | (Change.seq == newest))
-            .order_by(Change.tx, Change.seq)
-            .limit(1)
-        )
-    ).first()
-    if first_kept:
-        await session.execute(
-            delete(Change).where(tuple_(Change.tx, Change.seq) < tuple_(first_kept.tx, first_kept.seq))
-        )
+async def prune(session: AsyncSession, now: datetime, most: int = MOST_KEPT) -> bool:
+    """Delete some of what is older than KEPT_FOR, or more than the newest `most` (the newest always stays), from the
+    front of the feed. Returns whether there is more to delete."""
+    newest = await session.scalar(select(func.max(Change.seq)))
+    if newest is None:
+        return False
+    front = select(Change.tx, Change.seq, Change.at).order_by(Change.tx, Change.seq).limit(_STEP + 1).subquery()
+    is_kept = ((front.c.at >= now - KEPT_FOR) & (front.c.seq > newest - most)) | (front.c.seq == newest)
+    in_order = select(front.c.tx, front.c.seq).limit(1)
+    first_kept = (await session.execute(in_order.where(is_kept).order_by(front.c.tx, front.c.seq))).first()
+    end = first_kept or (await session.execute(in_order.order_by(front.c.tx.desc(), front.c.seq.desc()))).one()
+    await session.execute(delete(Change).where(tuple_(Change.tx, Change.seq) < tuple_(end.tx, end.seq)))
+    return first_kept is None

@@ -1,6 +1,6 @@
 """What both databases must do alike."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import delete, select, text
@@ -211,7 +211,7 @@ async def test_a_reader_whose_place_was_pruned_is_told_to_start_anew(database: D
     await store(database, station("2"))
     async with database.open_session() as session:
         new = await current_position(session)
-        await prune(session, before=NOW + timedelta(days=3_650))
+        await prune(session, NOW + timedelta(days=3_650))
         assert await changes_after(session, old) is None
         up_to_date = await changes_after(session, new)
         assert up_to_date is not None
@@ -221,7 +221,7 @@ async def test_a_reader_whose_place_was_pruned_is_told_to_start_anew(database: D
 async def test_pruning_keeps_what_is_young(database: Database) -> None:
     await store(database, station("1"), station("2"))
     async with database.open_session() as session:
-        await prune(session, before=NOW - timedelta(days=36_500))
+        await prune(session, NOW - timedelta(days=36_500))
         assert len((await session.execute(select(Change))).all()) == 2
 
 
@@ -266,3 +266,22 @@ async def test_erasing_a_source_leaves_the_others(database: Database) -> None:
         await repository.store(session, "other", [other], NOW)
         assert await repository.erase_source(session, "test") == 1
     assert [each.title for each in await read_all(database)] == ["stays"]
+
+
+async def test_the_feed_is_pruned_from_its_front_in_steps(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.stations.feed._STEP", 3)
+    async with database.open_session() as session:
+        await repository.store(session, "test", [station(str(n)) for n in range(10)], NOW)
+    now, left = datetime.now(UTC), []
+    for most in (100, 4, 4, 4, 4):
+        async with database.open_session() as session:
+            more = await prune(session, now, most)
+            seqs = (await session.scalars(select(Change.seq).order_by(Change.seq))).all()
+        left.append((more, len(seqs), seqs[-1] - seqs[0]))
+    assert left == [(False, 10, 9), (True, 7, 6), (False, 4, 3), (False, 4, 3), (False, 4, 3)]
+    async with database.open_session() as session:
+        while await prune(session, now + timedelta(days=2)):
+            pass
+        assert len((await session.scalars(select(Change.seq))).all()) == 1

@@ -21,6 +21,7 @@ NOTHING = {
     "imports_ended": 0,
     "imports_deleted": 0,
     "stations_deleted": 0,
+    "status_changes_deleted": 0,
     "rejection_lists_deleted": 0,
     "downloads_deleted": 0,
 }

@@ -133,7 +133,7 @@ async def test_it_loads_anew_when_its_place_in_the_feed_is_gone(database: Databa
     await _store(database, "b")
     await _store(database, "c")
     async with database.open_session() as session:
-        await prune(session, before=datetime.now(UTC) + timedelta(days=1))
+        await prune(session, datetime.now(UTC) + timedelta(days=2))
         assert len((await session.execute(text("SELECT seq FROM changes"))).all()) == 1
     await follower.catch_up()
     assert _titles(follower) == ["Station a", "Station b", "Station c"]

@@ -117,7 +117,7 @@ async def test_who_was_away_too_long_is_told_to_begin_anew(database: Database) -
     for longitude in (6.0, 7.0):
         await _store(database, "a", longitude)
     async with database.open_session() as session:
-        await prune(session, before=datetime.max.replace(tzinfo=NOW.tzinfo))
+        await prune(session, datetime.max.replace(tzinfo=UTC))
     await process.follower.catch_up()
     for place in (since, FEED_START, FeedPosition(10**9, 10**9)):
         with pytest.raises(TooFarBackError):
