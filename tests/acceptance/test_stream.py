@@ -14,6 +14,7 @@ import httpx2 as httpx
 import orjson
 import pytest
 
+from app.api.v1.history import StationHistory
 from app.api.v1.schemas import StationGone, StationStatusEvent
 from tests.acceptance.conftest import serving
 from tests.keys import create_key
@@ -246,3 +247,32 @@ def test_open_streams_do_not_hold_up_a_stop(folder: Path, workers: str, tmp_path
 
 def _stop(address: str) -> None:
     subprocess.run(["pkill", f"-{signal.SIGTERM}", "-f", address.rpartition(":")[2]], check=True, timeout=10)
+
+
+def test_what_has_been_is_remembered(processes: list[httpx.Client]) -> None:
+    processes[0].post(f"{STATIONS}/bulk", json=[_station(7, ["ccs2"], longitude=60.0)]).raise_for_status()
+    station_id = ids(processes[0])["7"]
+    for minutes, status in ((50, "AVAILABLE"), (30, "CHARGING"), (10, "OUTOFORDER")):
+        tell(processes[0], 7, status, ago=timedelta(minutes=minutes))
+    told = processes[1].get(f"{STATIONS}/{station_id}/history", params={"changes": "true"}).json()
+    shown = StationHistory.model_validate(told)
+    assert shown.changes is not None
+    assert [each.status for each in shown.changes] == ["OUTOFORDER", "CHARGING", "AVAILABLE"]
+    assert [shown.available_hours, shown.occupied_hours] == pytest.approx([20 / 60, 20 / 60], abs=0.01)
+    assert (shown.occupancy, shown.uptime) == pytest.approx((0.4, 0.8), abs=0.02)
+    assert shown.evses[0].uptime == shown.uptime
+    assert sum(hour.available_hours for hour in shown.last_24_hours) == pytest.approx(shown.available_hours, abs=0.01)
+    assert (len(shown.last_24_hours), len(shown.hours_of_week)) == (25, 168)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("999999/history", 404),
+        ("1/history?days=0", 422),
+        ("1/history?timezone=Mars/Olympus", 422),
+        ("0/history", 422),
+    ],
+)
+def test_what_cannot_be_looked_back_at_is_said(processes: list[httpx.Client], path: str, status: int) -> None:
+    assert processes[0].get(f"{STATIONS}/{path}").status_code == status
