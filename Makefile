@@ -13,7 +13,7 @@ run: $(VENV)/.installed  ## Serve VoltWay on 127.0.0.1:8000 from an embedded dat
 	@$(BIN)/voltway migrate
 	@$(BIN)/voltway demo --if-empty
 	@$(BIN)/voltway keys development || true  # refused on a PostgreSQL database, which others use too
-	@$(BIN)/voltway serve
+	@SIMULATE_DEMO=true $(BIN)/voltway serve
 
 test: $(VENV)/.developing  ## Everything: static checks, and all tests on each Python that is here
 	@sh tools/install-test-services.sh

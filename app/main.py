@@ -25,6 +25,7 @@ from app.db.bell import bell_of
 from app.errors import DatabaseUnavailableError
 from app.ingest.bulk import StationWriter
 from app.ingest.feeds import configured_feeds
+from app.ingest.simulation import keep_moving
 from app.ingest.status import StatusWriter
 from app.live import Hub
 from app.middleware.drain import DrainMiddleware
@@ -81,6 +82,8 @@ def create_app(settings: Settings) -> FastAPI:
             bell = bell_of(database.url)
             opened.push_async_callback(bell.close)
             _in_background(opened, follower.run(settings.replica_poll_seconds, bell.wait))
+            if settings.simulate_demo:
+                _in_background(opened, keep_moving(database))
             _in_background(opened, MemoryMonitor(settings.memory_threshold_mb).run(EVERY_S))
             if settings.metrics_enabled:
                 _in_background(opened, keep_sampling(database, follower, feeds))

@@ -116,6 +116,8 @@ class Settings(
     """How often a serving process looks for changes of which it has heard nothing (see `app.db.bell`)."""
     status_ttl_minutes: Annotated[float, Field(gt=0)] = 60.0
     """How long a state that a client has told (`POST /api/v1/status`) is shown, unless it is told again."""
+    simulate_demo: bool = False
+    """Whether the availability of the demo network changes by itself, as a simulation."""
     max_streams: Annotated[int, Field(ge=0, le=100_000)] = 5_000
     """Streams of live status that a process keeps open; whoever comes then is told to try again later."""
     export_kept_hours: Annotated[float, Field(gt=0)] = 24.0

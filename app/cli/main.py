@@ -22,6 +22,7 @@ _PARTS = {
     "export": "export:export",
     "near": "near:near",
     "demo": "demo:demo",
+    "replay": "replay:replay",
     "keys": "keys:keys",
 }
 """Module and name of each command; imported when it is asked for, as together they take a second."""
