@@ -16,7 +16,7 @@ from app.stations import Station
 from app.stations.tables import EvseStatusRow
 
 _STATES = {"libre": "AVAILABLE", "occupe": "CHARGING", "reserve": "RESERVED", "inconnu": "UNKNOWN"}
-_LESS = ("AVAILABLE", "UNKNOWN", "RESERVED", "CHARGING", "OUTOFORDER")
+LESS = ("AVAILABLE", "UNKNOWN", "RESERVED", "CHARGING", "OUTOFORDER")
 """Of one moment, the later here counts."""
 
 Seen = tuple[datetime, int]
@@ -31,7 +31,7 @@ def folded(files: list[Path], known: set[str]) -> tuple[dict[str, Seen], int, in
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 rows += 1
-                point = row["id_pdc_itinerance"].upper().replace("*", "").replace("-", "").replace(" ", "")
+                point = key_of(row["id_pdc_itinerance"])
                 if point not in known:
                     strange += 1
                     continue
@@ -41,9 +41,14 @@ def folded(files: list[Path], known: set[str]) -> tuple[dict[str, Seen], int, in
                 if row["etat_pdc"] == "hors_service":
                     status = "OUTOFORDER"
                 at = datetime.fromisoformat(row["horodatage"])
-                seen = (at if at.tzinfo else at.replace(tzinfo=UTC), _LESS.index(status))
+                seen = (at if at.tzinfo else at.replace(tzinfo=UTC), LESS.index(status))
                 newest[point] = max(newest.get(point, seen), seen)
     return newest, rows, strange
+
+
+def key_of(evse_id: str) -> str:
+    """An id without signs."""
+    return evse_id.upper().replace("*", "").replace("-", "").replace(" ", "")
 
 
 async def test_a_nations_day_ends_as_an_independent_fold_says(
@@ -68,7 +73,7 @@ async def test_a_nations_day_ends_as_an_independent_fold_says(
     assert len(expected) > 10_000
     async with database.open_session(read_only=True) as session:
         stored = (await session.execute(select(EvseStatusRow))).scalars().all()
-    ends = {points[row.station_id, row.evse_uid]: (row.observed_at, _LESS.index(row.status)) for row in stored}
+    ends = {points[row.station_id, row.evse_uid]: (row.observed_at, LESS.index(row.status)) for row in stored}
     assert ends == expected
 
 
@@ -77,7 +82,7 @@ async def _points(database: Database) -> dict[tuple[int, str], str]:
     async with database.open_session(read_only=True) as session:
         stations = (await session.execute(select(Station.id, Station.evses))).all()
     return {
-        (station_id, evse["uid"]): evse["evse_id"].upper().replace("*", "").replace("-", "").replace(" ", "")
+        (station_id, evse["uid"]): key_of(evse["evse_id"])
         for station_id, evses in stations
         for evse in evses
         if "evse_id" in evse
