@@ -36,6 +36,7 @@ bench: $(VENV)/.developing  ## Measure, and print ratios to the floor
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.visibility
 	$(BIN)/python -m benchmarks.live
+	$(BIN)/python -m benchmarks.streams
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.logging_cost
 	$(BIN)/python -m benchmarks.caching

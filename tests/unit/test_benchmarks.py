@@ -1,5 +1,6 @@
 """The benchmarks measure what they say. How fast anything is, is not a matter of tests."""
 
+import argparse
 import asyncio
 import gzip
 import json
@@ -13,7 +14,19 @@ from app.db import Database
 from app.exports.request import ExportFormat
 from app.sources import irve
 from app.sources.records import Parsed
-from benchmarks import catalogue, databases, engine, export_file, exports, http, jobs, memory, takeover, visibility
+from benchmarks import (
+    catalogue,
+    databases,
+    engine,
+    export_file,
+    exports,
+    http,
+    jobs,
+    memory,
+    streams,
+    takeover,
+    visibility,
+)
 from benchmarks.databases import Fresh
 from benchmarks.figures import print_table, spread
 from benchmarks.floor import read_rows, write_rows
@@ -194,3 +207,11 @@ async def test_the_delay_of_a_change_is_measured_once_for_each(sqlite_url: str) 
     delays_ms = await visibility.delays_ms(sqlite_url, stations=10, changes=2)
     assert len(delays_ms) == 2
     assert min(delays_ms) > 0
+
+
+def test_streams_are_told_of_what_is_told(fresh: Fresh) -> None:
+    asked = argparse.Namespace(stations=50, changes=3, readers=5, rate=20, seconds=1)
+    one, other, many = asyncio.run(streams.measure("SQLite", fresh(), asked))
+    assert (one[2], other[2]) == ("3", "3")
+    assert int(many[2]) > 0
+    assert "5 readers" in many[1]
