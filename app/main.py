@@ -91,7 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
                 database=database,
                 follower=follower,
                 keys=keys,
-                writer=StationWriter(database),
+                writer=StationWriter(database, [feed.name for feed in feeds]),
                 hub=hub,
                 status_writer=StatusWriter(database, timedelta(minutes=settings.status_ttl_minutes)),
                 jobs=queue,

@@ -42,6 +42,8 @@ class SourceSettings(BaseSettings):
 
     source_urls: SecretStr = SecretStr("")
     """`name=URL` for each source that is to be read from a file by itself; a URL may hold a key."""
+    feeds_file: Path | None = None
+    """TOML file with a table for each feed of a format that many publish (OCPI, DATEX II)."""
     source_cadence_hours: str = ""
     """`name=hours` for each source that is to be read otherwise than as often as its publisher renews it."""
     fetch_max_mb: Annotated[float, Field(gt=0)] = 4_000.0

@@ -11,16 +11,17 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 from app.db import Database
 from app.db.migrate import require_current
 from app.ingest import run
+from app.ingest.feeds import find_configured
 from app.ingest.sync import fetching
 from app.settings import Settings
-from app.sources.registry import Source, all_sources, find_source
+from app.sources.registry import Source, all_sources
 
 _REFRESH_S = 0.1
 _RECORDS_PER_LINE = 10_000
 
 
 def import_(
-    source: Annotated[str, typer.Argument(help=f"Which format it is: {', '.join(all_sources())}.")],
+    source: Annotated[str, typer.Argument(help=f"{', '.join(all_sources())}, or a feed of FEEDS_FILE.")],
     where: Annotated[str, typer.Argument(metavar="FILE-OR-URL", help="Plain or gzip; http and https.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and report, but store nothing.")] = False,
     full: Annotated[
@@ -34,8 +35,7 @@ def import_(
     """Read stations from a file or URL into the database, and report what became of every record."""
     settings = Settings.load()
     require_current(settings.database)
-    key = settings.ocm_api_key.get_secret_value() if settings.ocm_api_key else None
-    chosen = find_source(source, key)
+    chosen = find_configured(source, settings)
     options = run.ImportOptions(
         settings.data_dir, full=full, dry_run=dry_run, accept_shrunken=accept_shrunken, fetching=fetching(settings)
     )

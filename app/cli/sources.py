@@ -12,11 +12,10 @@ from app.cli._tables import print_table
 from app.db import Database
 from app.db.migrate import require_current
 from app.errors import ConfigurationError
-from app.ingest.feeds import configured_feeds
+from app.ingest.feeds import configured_feeds, find_configured
 from app.ingest.freshness import SourceView, source_views
 from app.ingest.sync import Synced, sync_configured
 from app.settings import Settings
-from app.sources.registry import find_source
 from app.stations import runs
 
 sources = typer.Typer(help="Where stations come from, and how fresh each source is.", invoke_without_command=True)
@@ -49,7 +48,7 @@ def show(name: Annotated[str, typer.Argument(help="A source's name.")]) -> None:
             for run in newest:
                 typer.echo(_run_line(run))
             return
-    find_source(name)  # raises the error that names those that there are
+    find_configured(name, Settings.load())  # raises the error that names those that there are
 
 
 def sync(
@@ -59,13 +58,13 @@ def sync(
     """Import now from the sources of SOURCE_URLS and, with OCM_API_KEY, Open Charge Map, and report."""
     logging.basicConfig(level=logging.ERROR, format="%(message)s")  # what it warns of is told below
     if name is not None and name not in {feed.name for feed in configured_feeds(Settings.load())}:
-        find_source(name)
+        find_configured(name, Settings.load())
         raise ConfigurationError(f"{name} is not kept fresh: SOURCE_URLS has no address for it.")
     synced = _run(lambda database, settings: sync_configured(database, settings, name, force=force))
     for source, each in synced.items():
         typer.echo("\n".join(_told(source, each)))
     if not synced:
-        typer.echo("No source is kept fresh: set SOURCE_URLS or OCM_API_KEY.")
+        typer.echo("No source is kept fresh: set SOURCE_URLS, FEEDS_FILE or OCM_API_KEY.")
     if any(each.outcome == "failed" for each in synced.values()):
         raise typer.Exit(1)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -64,8 +65,10 @@ def faults_of(index: int, error: ValidationError) -> list[Fault]:
 class StationWriter:
     """Stores what clients send."""
 
-    def __init__(self, database: Database, at_once: int = 4) -> None:
+    def __init__(self, database: Database, reserved: Iterable[str] = (), at_once: int = 4) -> None:
+        """`reserved`: sources that imports fill, beside VoltWay's own."""
         self._database = database
+        self._reserved = _RESERVED | set(reserved)
         self._turns = asyncio.Semaphore(at_once)
 
     def turn(self) -> asyncio.Semaphore:
@@ -78,7 +81,7 @@ class StationWriter:
         A station is updated when there is one with its source and external id. With `keep_good` the items without
         fault are stored, otherwise all or none. Raises what `read` raises, and DatabaseUnavailableError.
         """
-        stations, outcome = await asyncio.to_thread(lambda: _check(read()))
+        stations, outcome = await asyncio.to_thread(lambda: _check(read(), self._reserved))
         if stations and (keep_good or not outcome.rejected):
             await self._store(stations, outcome)
         return outcome
@@ -103,13 +106,13 @@ class StationWriter:
             raise DatabaseUnavailableError(f"The stations cannot be stored: {type(error).__name__}.") from error
 
 
-def _check(items: Iterable[object]) -> tuple[list[StationCreate], Outcome]:
+def _check(items: Iterable[object], reserved: AbstractSet[str]) -> tuple[list[StationCreate], Outcome]:
     """Sort the items into sound stations and faults."""
     stations: list[StationCreate] = []
     outcome = Outcome()
     first_with: dict[tuple[str, str], int] = {}
     for index, item in enumerate(items):
-        station, faults = _station(index, item)
+        station, faults = _station(index, item, reserved)
         if station is not None:
             first = first_with.setdefault((station.source, station.external_id), index)
             if first != index:
@@ -123,14 +126,14 @@ def _check(items: Iterable[object]) -> tuple[list[StationCreate], Outcome]:
     return stations, outcome
 
 
-def _station(index: int, item: object) -> tuple[StationCreate | None, list[Fault]]:
+def _station(index: int, item: object, reserved: AbstractSet[str]) -> tuple[StationCreate | None, list[Fault]]:
     if isinstance(item, Unreadable):
         return None, [Fault(index, "item", item.message)]
     try:
         station = StationCreate.model_validate(item)
     except ValidationError as error:
         return None, faults_of(index, error)
-    if station.source.casefold() in _RESERVED:
+    if station.source.casefold() in reserved:
         message = "This source is read from its publisher by imports; write under a source name of your own"
         return station, [Fault(index, "source", message, station.source)]
     return station, []

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from app.errors import ConfigurationError, FetchError
+from app.errors import ConfigurationError, FetchError, UnknownSourceError
+from app.ingest.feed_file import named_feeds
 from app.settings import Settings
 from app.sources.locations import without_secrets
 from app.sources.registry import Source, all_sources
@@ -20,6 +21,8 @@ class Feed:
     url: str
     only_changes: bool = False
     """The address gives what has changed since a time (Open Charge Map's API), not all there is."""
+    tells_changes: bool = False
+    """It gives all there is, and on request only what has changed since a time (OCPI)."""
 
     @property
     def name(self) -> str:
@@ -42,7 +45,18 @@ def configured_feeds(settings: Settings, *, ocm_url: str = OCM_API) -> list[Feed
                 )
     if key:
         urls = {"ocm": ocm_url} | urls
-    return [_feed(sources[name], url, settings.cadences.get(name)) for name, url in sorted(urls.items())]
+    feeds = [_feed(sources[name], url, settings.cadences.get(name)) for name, url in urls.items()]
+    feeds += [Feed(each.source, each.url, tells_changes=each.is_pulled) for each in named_feeds(settings.feeds_file)]
+    return sorted(feeds, key=lambda feed: feed.name)
+
+
+def find_configured(name: str, settings: Settings) -> Source:
+    """One that VoltWay knows by itself, or by FEEDS_FILE. Raises UnknownSourceError, naming those that exist."""
+    key = settings.ocm_api_key.get_secret_value() if settings.ocm_api_key else None
+    sources = all_sources(key) | {each.source.facts.name: each.source for each in named_feeds(settings.feeds_file)}
+    if name not in sources:
+        raise UnknownSourceError(f"There is no source {name!r}; there are: {', '.join(sources)}.")
+    return sources[name]
 
 
 def _feed(source: Source, url: str, cadence: timedelta | None) -> Feed:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,18 +129,33 @@ class _Sync:
         return replace(synced, next_due=next_due(await _state(self._database, feed), feed.cadence))
 
     async def _import(self, feed: Feed, state: SourceState, started: list[Report]) -> Report:
+        url, only_changes = self._asked(feed, state)
         options = ImportOptions(
             self._data_dir,
-            full=feed.source.is_complete and not feed.only_changes,
+            full=feed.source.is_complete and not only_changes,
             only_if_new=not self._force,
             must_be_usable=True,
             known_by=feed.url,
             fetching=self._how,
         )
-        url = _open_changes(feed.url, None if self._force else state) if feed.only_changes else feed.url
         return await run_import(
             self._database, feed.source, url, options, lambda progress: started.append(progress.report)
         )
+
+    def _asked(self, feed: Feed, state: SourceState) -> tuple[str, bool]:
+        """Which address, and whether it gives only changes. What tells them on request is read whole once a day, so
+        that what has vanished vanishes."""
+        if feed.only_changes:
+            return _open_changes(feed.url, None if self._force else state), True
+        success = state.last_success
+        if not feed.tells_changes or self._force or success is None or success.started_at.date() < _today():
+            return feed.url, False
+        since = f"{success.started_at - _OVERLAP:%Y-%m-%dT%H:%M:%SZ}"
+        return str(httpx.URL(feed.url).copy_merge_params({"date_from": since})), True
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def next_due(state: SourceState, cadence: timedelta) -> datetime | None:
