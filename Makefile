@@ -15,7 +15,7 @@ run: $(VENV)/.installed  ## Serve VoltWay on 127.0.0.1:8000 from an embedded dat
 	@$(BIN)/voltway keys development || true  # refused on a PostgreSQL database, which others use too
 	@SIMULATE_DEMO=true $(BIN)/voltway serve
 
-test: $(VENV)/.developing  ## Everything: static checks, and all tests on each Python that is here
+test: $(VENV)/.developing  ## Everything: static checks, and the tests on each Python that is here
 	@sh tools/install-test-services.sh
 	@$(MAKE) --no-print-directory check
 	$(BIN)/pytest -n auto --dist loadscope --cov --cov-report=term

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Run all tests on every Python from 3.11 on that this machine has, but the one they have just run on ($PYTHON).
+# Run the tests, but those marked `once`, on every Python from 3.11 on that this machine has, save the one on which
+# all have just run ($PYTHON).
 set -eu
 
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
@@ -15,7 +16,7 @@ for minor in 11 12 13 14; do
         venv=".venv-$version"
         [ -x "$venv/bin/python" ] || "$candidate" -m venv "$venv"
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.lock --editable .
-        "$venv/bin/python" -m pytest -n auto --dist loadscope -p no:cacheprovider
+        "$venv/bin/python" -m pytest -n auto --dist loadscope -p no:cacheprovider -m "not once"
         break
     done
 done

@@ -15,6 +15,8 @@ from tests.acceptance.watched import MONITORING, panel_queries, watched_service
 from tests.conftest import ROOT
 from tools import dashboard_queries
 
+pytestmark = pytest.mark.once
+
 
 def _panel_queries() -> Iterator[Any]:
     for query in panel_queries():

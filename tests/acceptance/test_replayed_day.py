@@ -32,6 +32,8 @@ from tests.integration.test_live_day import LESS, folded, key_of
 from tests.keys import create_key
 from tests.make import NOW
 
+pytestmark = pytest.mark.once
+
 WHOLE_DAY = os.environ.get("VOLTWAY_WHOLE_DAY") == "1"
 READERS = 50
 PARIS = (2.2, 48.8, 2.5, 48.95)

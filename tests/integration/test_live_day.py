@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+import pytest
 from sqlalchemy import select
 
 from app.db import Database
@@ -14,6 +15,8 @@ from app.ingest.run import ImportOptions, run_import
 from app.sources.registry import find_source
 from app.stations import Station
 from app.stations.tables import EvseStatusRow
+
+pytestmark = pytest.mark.once
 
 _STATES = {"libre": "AVAILABLE", "occupe": "CHARGING", "reserve": "RESERVED", "inconnu": "UNKNOWN"}
 LESS = ("AVAILABLE", "UNKNOWN", "RESERVED", "CHARGING", "OUTOFORDER")

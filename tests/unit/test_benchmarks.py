@@ -34,6 +34,8 @@ from benchmarks.import_file import import_file
 from benchmarks.imports import Input, measure
 from tests.conftest import DATA
 
+pytestmark = pytest.mark.once
+
 AFDC = """ID,Fuel Type Code,Station Name,Latitude,Longitude,Country,EV Level2 EVSE Num
 1,ELEC,Town hall,40.7,-74.0,US,2
 2,ELEC,"Library, back yard",40.8,-74.1,US,1
