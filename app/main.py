@@ -18,6 +18,7 @@ from app import __version__
 from app.api import errors, health, metrics
 from app.api.deps import Resources
 from app.api.hot import HotPaths
+from app.api.ocpi import locations
 from app.api.v1 import availability, bulk, exports, history, jobs, render, sources, stations, status, stream
 from app.auth import KeyRing
 from app.db import Database
@@ -25,6 +26,7 @@ from app.db.bell import bell_of
 from app.errors import DatabaseUnavailableError
 from app.ingest.bulk import StationWriter
 from app.ingest.feeds import configured_feeds
+from app.ingest.ocpi_push import LocationStore
 from app.ingest.simulation import keep_moving
 from app.ingest.status import StatusWriter
 from app.live import Hub
@@ -93,6 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
                 keys=keys,
                 writer=StationWriter(database, [feed.name for feed in feeds]),
                 hub=hub,
+                locations=LocationStore(database),
                 status_writer=StatusWriter(database, timedelta(minutes=settings.status_ttl_minutes)),
                 jobs=queue,
                 feeds=feeds,
@@ -109,7 +112,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     enhance_openapi_documentation(app, problems=errors.KINDS)
     errors.install(app)
-    for routes in (stream, stations, history, availability, bulk, status, exports, sources, jobs, health):
+    for routes in (stream, stations, history, availability, bulk, status, exports, sources, jobs, locations, health):
         app.include_router(routes.router)
     if settings.metrics_enabled:
         app.include_router(metrics.router)

@@ -8,6 +8,7 @@ from app.auth import KeyRing
 from app.db import Database
 from app.ingest.bulk import StationWriter
 from app.ingest.feeds import Feed
+from app.ingest.ocpi_push import LocationStore
 from app.ingest.status import StatusWriter
 from app.live import Hub
 from app.replica import Follower
@@ -23,6 +24,7 @@ class Resources(TypedDict):
     writer: StationWriter
     status_writer: StatusWriter
     hub: Hub
+    locations: LocationStore
     jobs: JobQueue
     feeds: tuple[Feed, ...]
 
@@ -51,6 +53,10 @@ def _status_writer(request: Request) -> StatusWriter:
     return _resources(request)["status_writer"]
 
 
+def _locations(request: Request) -> LocationStore:
+    return _resources(request)["locations"]
+
+
 def _hub(request: Request) -> Hub:
     return _resources(request)["hub"]
 
@@ -69,6 +75,7 @@ FollowerDep = Annotated[Follower, Depends(_follower)]
 KeyRingDep = Annotated[KeyRing, Depends(_keys)]
 StationWriterDep = Annotated[StationWriter, Depends(_writer)]
 StatusWriterDep = Annotated[StatusWriter, Depends(_status_writer)]
+LocationStoreDep = Annotated[LocationStore, Depends(_locations)]
 HubDep = Annotated[Hub, Depends(_hub)]
 JobsDep = Annotated[JobQueue, Depends(_jobs)]
 FeedsDep = Annotated[tuple[Feed, ...], Depends(_feeds)]

@@ -10,5 +10,7 @@ class Scope(StrEnum):
     """Create and update stations."""
     STATUS_WRITE = "status:write"
     """Tell the states of EVSEs."""
+    OCPI_WRITE = "ocpi:write"
+    """Push locations over OCPI."""
     JOBS_READ = "jobs:read"
     """See background jobs, with their errors."""

@@ -31,6 +31,11 @@ def key_id_of(token: str) -> str | None:
     return found and found[1]
 
 
+def is_key(written: str) -> bool:
+    """Whether it has the form of a key."""
+    return key_id_of(written) is not None
+
+
 def hash_of(token: str) -> bytes:
     """What is stored. A slow hash protects secrets that can be guessed; nobody guesses 256 random bits."""
     return sha256(token.encode()).digest()

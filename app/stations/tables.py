@@ -155,6 +155,17 @@ class EvseKey(Base):
     evse_uid: Mapped[str] = mapped_column(String(200), primary_key=True)
 
 
+class OcpiLocation(Base):
+    """A location as a partner has pushed it."""
+
+    __tablename__ = "ocpi_locations"
+
+    external_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    """Of the station."""
+    document: Mapped[bytes] = mapped_column(LargeBinary)
+    """JSON; not the database's own kind of it, which on PostgreSQL cannot hold every text."""
+
+
 class Change(Base):
     """One line of the change feed: this station, or its status, is no more what it was."""
 

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import pytest
 
+from app.api.bodies import MAX_BYTES
 from app.api.errors import Problem
-from app.api.v1._bodies import MAX_BYTES, MAX_ITEMS
+from app.api.v1._bodies import MAX_ITEMS
 from app.ingest.bulk import MAX_FAULTS
 from tests.acceptance.conftest import serving
 from tests.conftest import ROOT

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 import httpx2 as httpx
 import pytest
 
-from app.api.v1._bodies import MAX_BYTES
+from app.api.bodies import MAX_BYTES
 
 BULK = "/api/v1/stations/bulk"
 BODY = b" " * (MAX_BYTES + 1)

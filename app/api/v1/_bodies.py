@@ -1,6 +1,5 @@
 """Bodies with many items, as a JSON array or one item a line."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -9,13 +8,12 @@ from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter
 
+from app.api.bodies import read_body
 from app.api.errors import MalformedJsonError
 from app.ingest.bulk import Fault, Unreadable
 
 MAX_ITEMS = 10_000
-MAX_BYTES = 20_000_000
 JSON, LINES = "application/json", "application/x-ndjson"
-_WITHIN_S = 60
 
 
 def body_of(items: TypeAdapter[Any], examples: Sequence[object], description: str) -> dict[str, Any]:
@@ -36,16 +34,8 @@ async def receive_items(request: Request, noun: str) -> Callable[[], Iterable[ob
     """Receive the whole body and return what reads it, which takes long enough to be called in a thread and raises
     for what is no list of items. `noun`: what they are, plural."""
     is_lines = _media_type(request) == LINES
-    body = await _read_in_time(request)
+    body = await read_body(request)
     return lambda: _lines(body, noun) if is_lines else _array(body, noun)
-
-
-async def _read_in_time(request: Request) -> bytes:
-    try:
-        async with asyncio.timeout(_WITHIN_S):
-            return await _read(request)
-    except TimeoutError:
-        raise HTTPException(408, f"The body did not arrive within {_WITHIN_S} s.") from None
 
 
 def _media_type(request: Request) -> str:
@@ -53,20 +43,6 @@ def _media_type(request: Request) -> str:
     if media_type not in {JSON, LINES} or request.headers.get("Content-Encoding", "identity") != "identity":
         raise HTTPException(415, f"Send {JSON} or {LINES}, not compressed.")
     return media_type
-
-
-async def _read(request: Request) -> bytes:
-    """The body, as far as it is allowed to go."""
-    declared = request.headers.get("Content-Length", "0")
-    body = bytearray()
-    if int(declared) <= MAX_BYTES:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BYTES:
-                break
-        else:
-            return bytes(body)
-    raise HTTPException(413, f"The body is larger than {MAX_BYTES // 10**6} MB: send it in parts.")
 
 
 def _array(body: bytes, noun: str) -> list[object]:

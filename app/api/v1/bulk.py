@@ -9,10 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, TypeAdapter
 
 from app.api.auth import StationsWriteKey
+from app.api.bodies import MAX_BYTES
 from app.api.deps import FollowerDep, StationWriterDep
 from app.api.errors import FieldProblem, documented, field_problem
 from app.api.parameters import given_once
-from app.api.v1._bodies import MAX_BYTES, MAX_ITEMS, as_error, body_of, receive_items
+from app.api.v1._bodies import MAX_ITEMS, as_error, body_of, receive_items
 from app.ingest.bulk import MAX_FAULTS
 from app.stations import StationCreate
 

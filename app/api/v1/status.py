@@ -6,9 +6,10 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, TypeAdapter
 
 from app.api.auth import StatusWriteKey
+from app.api.bodies import MAX_BYTES
 from app.api.deps import FollowerDep, StatusWriterDep
 from app.api.errors import FieldProblem, documented, field_problem
-from app.api.v1._bodies import MAX_BYTES, MAX_ITEMS, as_error, body_of, receive_items
+from app.api.v1._bodies import MAX_ITEMS, as_error, body_of, receive_items
 from app.ingest.bulk import MAX_FAULTS
 from app.ingest.status import StatusItem
 
