@@ -2,9 +2,10 @@
 
 import shutil
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -276,3 +277,17 @@ def test_what_has_been_is_remembered(processes: list[httpx.Client]) -> None:
 )
 def test_what_cannot_be_looked_back_at_is_said(processes: list[httpx.Client], path: str, status: int) -> None:
     assert processes[0].get(f"{STATIONS}/{path}").status_code == status
+
+
+def test_the_demo_network_lives(demo_folder: Path, tmp_path: Path) -> None:
+    copied, copy = (sqlite3.connect(each / "voltway.db") for each in (demo_folder, tmp_path))
+    with closing(copied), closing(copy):
+        copied.backup(copy)
+    with (
+        serving(tmp_path, SIMULATE_DEMO="true") as address,
+        httpx.Client(base_url=address, timeout=30) as http,
+        stream(http) as events,
+    ):
+        until_ready(events)
+        changed = [next(events).data["station_id"] for _ in range(3)]
+        assert {http.get(f"{STATIONS}/{each}").json()["source"] for each in changed} == {"demo"}
