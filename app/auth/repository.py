@@ -54,6 +54,12 @@ async def not_revoked(session: AsyncSession) -> list[ApiKey]:
     return list(await session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None))))
 
 
+async def holding(session: AsyncSession, scope: Scope, now: datetime) -> set[str]:
+    """Ids of the keys that hold and have the scope."""
+    keys = await not_revoked(session)
+    return {key.id for key in keys if scope in key.scopes and not (key.expires_at and key.expires_at <= now)}
+
+
 async def note_use(session: AsyncSession, key_id: str, now: datetime, every: timedelta) -> None:
     """Write that a key is used now, unless that was written already within the last `every`."""
     due = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= now - every)

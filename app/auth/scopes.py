@@ -14,3 +14,5 @@ class Scope(StrEnum):
     """Push locations over OCPI."""
     JOBS_READ = "jobs:read"
     """See background jobs, with their errors."""
+    WEBHOOKS = "webhooks"
+    """Be told of changes by requests to addresses of one's own."""

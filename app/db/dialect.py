@@ -42,6 +42,12 @@ async def see_one_state(session: AsyncSession) -> None:
         await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
+def insert_missing(session: AsyncSession, table: Any) -> Any:
+    """INSERT that leaves rows alone whose key is there already."""
+    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert(table)
+    return insert.on_conflict_do_nothing()
+
+
 def upsert(session: AsyncSession, table: Any, *, key: tuple[str, ...], replace: tuple[str, ...]) -> Any:
     """INSERT that, where a row with the same `key` exists, replaces the columns named in `replace` instead."""
     insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert(table)

@@ -284,11 +284,20 @@ def wanted_traits(query: StationQuery) -> tuple[int, int, int]:
     return types, status, _highest_power_bit(query.min_power_kw or 0)
 
 
+def place_of(station: StoredStation) -> Place:
+    """As a row of the station would have it."""
+    return Place(station.longitude, station.latitude, _types(station))
+
+
+def _types(station: StoredStation) -> int:
+    found = {connector["type"] for evse in station.evses for connector in evse.connectors}
+    return sum({1 << TYPE_CODE.get(connector_type, TYPE_CODE["other"]) for connector_type in found})
+
+
 def _traits(station: StoredStation) -> int:
     connectors = [connector for evse in station.evses for connector in evse.connectors]
     bits = 1 << _FIRST_STATUS_BIT + STATUS_CODE[station_status(evse.status for evse in station.evses)]
-    for connector_type in {connector["type"] for connector in connectors}:
-        bits |= 1 << TYPE_CODE.get(connector_type, TYPE_CODE["other"])
+    bits |= _types(station)
     strongest_kw = max((connector.get("power_kw", 0) for connector in connectors), default=0)
     return bits | sum(bit for power_kw, bit in _POWER_BITS if strongest_kw >= power_kw)
 

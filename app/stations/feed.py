@@ -60,6 +60,17 @@ async def changes_after(session: AsyncSession, position: FeedPosition, limit: in
     )
 
 
+async def first_after(session: AsyncSession, position: FeedPosition) -> datetime | None:
+    """When the change that follows was written; `None`: there is none."""
+    found: datetime | None = await session.scalar(
+        select(Change.at)
+        .where(tuple_(Change.tx, Change.seq) > tuple_(position.tx, position.seq), _SETTLED)
+        .order_by(Change.tx, Change.seq)
+        .limit(1)
+    )
+    return found
+
+
 async def prune(session: AsyncSession, now: datetime, most: int = MOST_KEPT) -> bool:
     """Delete some of what is older than KEPT_FOR, or more than the newest `most` (the newest always stays), from the
     front of the feed. Returns whether there is more to delete."""

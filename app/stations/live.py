@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.base import UtcDateTime
 from app.db.bulk import upsert_many
 from app.db.dialect import take_turns
 from app.stations.status import expires_at
@@ -145,6 +146,22 @@ async def count_by_source(session: AsyncSession, now: datetime) -> list[LiveCoun
     stale = func.count().filter(columns.expires_at <= now)
     rows = await session.execute(select(columns.source, func.count(), stale).group_by(columns.source))
     return [LiveCount(source, of_source - old, old) for source, of_source, old in rows]
+
+
+async def became_stale(
+    session: AsyncSession, after: tuple[datetime, int], until: datetime, limit: int
+) -> list[tuple[datetime, int]]:
+    """When a status ceased to hold, and of which station, in that order, of those after that moment and station id, up
+    to `until`; a station may be there several times. Reads the whole table, as `count_by_source`."""
+    ended = _STATUS.c.expires_at, _STATUS.c.station_id
+    rows = await session.execute(
+        select(*ended)
+        .distinct()
+        .where(tuple_(*ended) > tuple_(literal(after[0], UtcDateTime), after[1]), ended[0] <= until)
+        .order_by(*ended)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 async def find_evses(session: AsyncSession, keys: Collection[str]) -> dict[str, list[tuple[int, str]]]:
