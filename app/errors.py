@@ -58,6 +58,10 @@ class TooManyReadersError(VoltWayError):
     """As many watch live status as this process can serve."""
 
 
+class TooManyWebhooksError(VoltWayError):
+    """A key, or all together, have as many webhooks as they may."""
+
+
 class KeyRefusedError(VoltWayError):
     """A key that does not hold; why (unknown, revoked, expired) is not told."""
 

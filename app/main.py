@@ -19,7 +19,7 @@ from app.api import errors, health, metrics
 from app.api.deps import Resources
 from app.api.hot import HotPaths
 from app.api.ocpi import locations
-from app.api.v1 import availability, bulk, exports, history, jobs, render, sources, stations, status, stream
+from app.api.v1 import availability, bulk, exports, history, jobs, render, sources, stations, status, stream, webhooks
 from app.auth import KeyRing
 from app.db import Database
 from app.db.bell import bell_of
@@ -42,6 +42,8 @@ from app.utils.background_tasks import JobQueue, keep_going, service_schedule, t
 from app.utils.caching import close_caching, configure_caching
 from app.utils.memory_optimization import MemoryMonitor
 from app.utils.openapi_docs import enhance_openapi_documentation
+from app.webhooks.courier import Courier
+from app.webhooks.sender import Sender
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ _DESCRIPTION = "Charging stations near you, sorted by distance, free right now."
 _TAGS = [
     {"name": "stations", "description": "Search, all that is known of one station, and writing."},
     {"name": "status", "description": "Telling which EVSEs are free, in use or out of order."},
+    {"name": "webhooks", "description": "Being told of changes by requests to an address of one's own."},
     {"name": "sources", "description": "Where the stations come from, and how fresh they are."},
     {"name": "exports", "description": "The catalogue, or a part of it, as a file."},
     {"name": "jobs", "description": "What the service does in the background; for operators."},
@@ -86,6 +89,10 @@ def create_app(settings: Settings) -> FastAPI:
             _in_background(opened, follower.run(settings.replica_poll_seconds, bell.wait))
             if settings.simulate_demo:
                 _in_background(opened, keep_moving(database))
+            sender = Sender(private_allowed=settings.webhook_private_targets)
+            opened.push_async_callback(sender.close)
+            if settings.jobs_in_serve:
+                _in_background(opened, Courier(database, sender, render.states).run())
             _in_background(opened, MemoryMonitor(settings.memory_threshold_mb).run(EVERY_S))
             if settings.metrics_enabled:
                 _in_background(opened, keep_sampling(database, follower, feeds))
@@ -96,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
                 writer=StationWriter(database, [feed.name for feed in feeds]),
                 hub=hub,
                 locations=LocationStore(database),
+                sender=sender,
                 status_writer=StatusWriter(database, timedelta(minutes=settings.status_ttl_minutes)),
                 jobs=queue,
                 feeds=feeds,
@@ -112,7 +120,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     enhance_openapi_documentation(app, problems=errors.KINDS)
     errors.install(app)
-    for routes in (stream, stations, history, availability, bulk, status, exports, sources, jobs, locations, health):
+    for routes in (stream, stations, history, availability, bulk, status, webhooks, exports, sources, jobs, locations, health):
         app.include_router(routes.router)
     if settings.metrics_enabled:
         app.include_router(metrics.router)

@@ -14,6 +14,7 @@ from app.ingest.freshness import Freshness, SourceView, source_views
 from app.replica import Follower
 from app.stations import live, runs
 from app.utils import metrics
+from app.webhooks import figures as webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ async def keep_sampling(database: Database, follower: Follower, feeds: Sequence[
         _sample_replica(follower)
         try:
             await _sample_sources(database, feeds)
+            await _sample_webhooks(database)
             if turn % STATUS_TURNS == 0:
                 await _sample_statuses(database)
         except (SQLAlchemyError, OSError) as error:  # the follower reports that the database is away
@@ -53,6 +55,16 @@ async def _sample_sources(database: Database, feeds: Sequence[Feed]) -> None:
     for view in await source_views(database, feeds, datetime.now(UTC)):
         if view.url or view.source.state.has_runs:
             _set_state(view)
+
+
+async def _sample_webhooks(database: Database) -> None:
+    now = datetime.now(UTC)
+    async with database.open_session(read_only=True) as session:
+        counts = await webhooks.count_by_state(session)
+        oldest = await webhooks.oldest_undelivered(session, now)
+    for state, count in counts.items():
+        metrics.webhooks.labels(state).set(count)
+    metrics.webhook_oldest_undelivered_seconds.set(0.0 if oldest is None else max(_seconds(oldest, now), 0.0))
 
 
 async def _sample_statuses(database: Database) -> None:

@@ -122,6 +122,8 @@ class Settings(
     """Whether the availability of the demo network changes by itself, as a simulation."""
     max_streams: Annotated[int, Field(ge=0, le=100_000)] = 5_000
     """Streams of live status that a process keeps open; whoever comes then is told to try again later."""
+    webhook_private_targets: bool = False
+    """Whether webhooks may lead to addresses that are not public, such as those of the own network."""
     export_kept_hours: Annotated[float, Field(gt=0)] = 24.0
     """How long the files of exports can be fetched."""
     export_max_total_mb: Annotated[float, Field(gt=0)] = 10_000.0

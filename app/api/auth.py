@@ -53,4 +53,5 @@ def _keys_given(request: Request) -> Iterator[str]:
 
 StationsWriteKey = Annotated[Key, Security(_admitted, scopes=[Scope.STATIONS_WRITE])]
 StatusWriteKey = Annotated[Key, Security(_admitted, scopes=[Scope.STATUS_WRITE])]
+WebhooksKey = Annotated[Key, Security(_admitted, scopes=[Scope.WEBHOOKS])]
 JobsReadKey = Annotated[Key, Security(_admitted, scopes=[Scope.JOBS_READ])]

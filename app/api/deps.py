@@ -13,6 +13,7 @@ from app.ingest.status import StatusWriter
 from app.live import Hub
 from app.replica import Follower
 from app.utils.background_tasks import JobQueue
+from app.webhooks.sender import Sender
 
 
 class Resources(TypedDict):
@@ -25,6 +26,7 @@ class Resources(TypedDict):
     status_writer: StatusWriter
     hub: Hub
     locations: LocationStore
+    sender: Sender
     jobs: JobQueue
     feeds: tuple[Feed, ...]
 

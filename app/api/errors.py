@@ -18,6 +18,7 @@ from app.errors import (
     MissingScopeError,
     NotReadyError,
     TooManyReadersError,
+    TooManyWebhooksError,
     VoltWayError,
 )
 from app.middleware.logging import HEADER
@@ -98,6 +99,7 @@ _STATUS: dict[type[VoltWayError], HTTPStatus] = {
     NotReadyError: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     TooManyReadersError: HTTPStatus.SERVICE_UNAVAILABLE,
+    TooManyWebhooksError: HTTPStatus.CONFLICT,
     KeyRefusedError: HTTPStatus.UNAUTHORIZED,
     MissingScopeError: HTTPStatus.FORBIDDEN,
 }

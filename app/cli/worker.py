@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from prometheus_client import start_http_server
 
+from app.api.v1 import render
+from app.db import Database
 from app.db.migrate import require_current
 from app.errors import ConfigurationError, DatabaseUnavailableError
 from app.sampling import EVERY_S
@@ -17,6 +19,8 @@ from app.utils.background_tasks import JobQueue, keep_going, service_schedule, t
 from app.utils.caching import close_caching, configure_caching
 from app.utils.memory_optimization import MemoryMonitor
 from app.utils.metrics import ENABLED, REGISTRY
+from app.webhooks.courier import Courier
+from app.webhooks.sender import Sender
 
 
 def worker(
@@ -28,7 +32,7 @@ def worker(
     ] = None,
     metrics_host: Annotated[str, typer.Option(help="Address of that port.")] = "127.0.0.1",
 ) -> None:
-    """Do background jobs and keep their schedule, without HTTP, until interrupted."""
+    """Do background jobs, keep their schedule and tell webhooks, without HTTP, until interrupted."""
     settings = Settings.load()
     try:
         require_current(settings.database)
@@ -47,10 +51,15 @@ async def _work(settings: Settings, max_workers: int, host: str, port: int | Non
         opened.push_async_callback(close_caching)
         if port is not None:
             _serve_metrics(opened, host, port)
+        database = Database(settings.database)
+        opened.push_async_callback(database.close)
+        sender = Sender(private_allowed=settings.webhook_private_targets)
+        opened.push_async_callback(sender.close)
         queue = JobQueue(max_workers, database_url=settings.database)
         opened.push_async_callback(queue.stop)
         tasks = [
             asyncio.create_task(_keep_working(queue, settings, max_workers)),
+            asyncio.create_task(Courier(database, sender, render.states).run()),
             asyncio.create_task(MemoryMonitor(settings.memory_threshold_mb).run(EVERY_S)),
             asyncio.create_task(asked_to_stop.wait()),
         ]

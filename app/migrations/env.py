@@ -3,7 +3,8 @@
 from alembic import context
 
 import app.auth.tables
-import app.stations.tables  # noqa: F401 - registers the tables that `alembic check` compares with
+import app.stations.tables
+import app.webhooks.tables  # noqa: F401 - registers the tables that `alembic check` compares with
 from app.db.base import Base
 
 

@@ -151,8 +151,8 @@ async def count_by_source(session: AsyncSession, now: datetime) -> list[LiveCoun
 async def became_stale(
     session: AsyncSession, after: tuple[datetime, int], until: datetime, limit: int
 ) -> list[tuple[datetime, int]]:
-    """When a status ceased to hold, and of which station, in that order, of those after that moment and station id, up
-    to `until`; a station may be there several times. Reads the whole table, as `count_by_source`."""
+    """When a status ceased to hold, and of which station, in that order: of those after that moment and station id,
+    up to `until`; a station may be there several times. Reads the whole table, as `count_by_source`."""
     ended = _STATUS.c.expires_at, _STATUS.c.station_id
     rows = await session.execute(
         select(*ended)

@@ -190,6 +190,26 @@ stream_resets = _counter(
     "voltway_stream_resets", "Times that a stream had to begin anew, as its reader was too slow or too long away"
 )
 
+webhooks = _gauge(
+    "voltway_webhooks",
+    "Webhooks: active, failing (the last attempt was in vain) or paused",
+    ["state"],
+    join="livemostrecent",
+)
+webhook_deliveries = _counter(
+    "voltway_webhook_deliveries",
+    "Attempts to deliver to a webhook: delivered, failed (tried again later) or dead (the last attempt)",
+    ["outcome"],
+)
+webhook_resets = _counter(
+    "voltway_webhook_resets", "Times that a webhook had to be told that what it missed is not known any more"
+)
+webhook_oldest_undelivered_seconds = _gauge(
+    "voltway_webhook_oldest_undelivered_seconds",
+    "Age of what has waited longest for its way to a webhook that is not paused",
+    join="livemostrecent",
+)
+
 
 def get_metrics() -> bytes:
     """All metrics in Prometheus text form, those of every worker process summed."""

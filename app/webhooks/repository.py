@@ -163,7 +163,7 @@ async def due(session: AsyncSession, key_ids: Collection[str], now: datetime) ->
         .where(Delivery.seq.in_(first), Delivery.next_attempt_at <= now, Webhook.paused_because.is_(None))
         .order_by(Delivery.next_attempt_at, Delivery.seq)
     )
-    return [Due(*each) for *each, key_id in rows if key_id in key_ids]
+    return [Due(*row[:-1]) for row in rows if row.key_id in key_ids]
 
 
 async def body(session: AsyncSession, seq: int) -> bytes | None:

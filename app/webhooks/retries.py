@@ -26,7 +26,7 @@ class Pause(StrEnum):
 
 
 def wait_after(attempts: int, asked_for_s: float | None, chance: Callable[[], float]) -> timedelta | None:
-    """From that attempt (the first is 1), which failed, to the next; `None`: there is none. `chance`: gives 0 to 1."""
+    """From that attempt, which failed, to the next; the first is 1. `None`: there is none. `chance`: gives 0 to 1."""
     if attempts > len(PAUSES_S):
         return None
     wait_s = PAUSES_S[attempts - 1] * (1 + MOST_JITTER * chance())

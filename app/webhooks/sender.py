@@ -74,6 +74,8 @@ class Sender:
             headers={"User-Agent": f"VoltWay/{__version__}", "Content-Type": "application/json"},
         )
         """Connections are by address and made for one host's name each, so none is used again."""
+        self.under_way = 0
+        """Attempts."""
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -84,6 +86,7 @@ class Sender:
 
     async def send(self, message: Message, now: datetime) -> Answer:
         """One attempt. Raises nothing."""
+        self.under_way += 1
         try:
             async with asyncio.timeout(self._within_s):
                 return await self._send(message, now)
@@ -93,6 +96,8 @@ class Sender:
             return Answer(None, str(error))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Answer(None, f"no answer: {type(error).__name__} {error}".rstrip()[:200])
+        finally:
+            self.under_way -= 1
 
     async def _send(self, message: Message, now: datetime) -> Answer:
         url = parse_target(message.url)

@@ -68,9 +68,7 @@ async def _stale_after(session: AsyncSession, reached: Reached, now: datetime) -
     return Stretch(stations, frozenset(), end, is_whole=False)  # the feed has not been looked at
 
 
-async def told_of(
-    session: AsyncSession, ids: Collection[int], now: datetime, states: States
-) -> Mapping[int, Told]:
+async def told_of(session: AsyncSession, ids: Collection[int], now: datetime, states: States) -> Mapping[int, Told]:
     """Those of the stations that are there, as of `now`."""
     told = {}
     for page in _pages(ids):

@@ -45,11 +45,12 @@ def event(place: str, station_id: int, station: StoredStation | None) -> bytes:
     `StationStatusEvent` and `StationGone`."""
     told = b"gone", orjson.dumps({"station_id": station_id})
     if station is not None:
-        told = b"status", orjson.dumps(_states(station), option=orjson.OPT_UTC_Z)
+        told = b"status", orjson.dumps(states(station), option=orjson.OPT_UTC_Z)
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (place.encode(), *told)
 
 
-def _states(station: StoredStation) -> dict[str, Any]:
+def states(station: StoredStation) -> dict[str, Any]:
+    """Of all its EVSEs; the shape is `StationStatusEvent`."""
     return {
         "station_id": station.id,
         "status": station_status(evse.status for evse in station.evses),
