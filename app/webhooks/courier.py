@@ -94,6 +94,16 @@ class Courier:
             self._news.set()
         await self._begin_due()
 
+    @property
+    def has_more(self) -> bool:
+        """Whether `work` is to be called again at once, or after `finish`."""
+        return bool(self._under_way) or self._news.is_set()
+
+    async def finish(self) -> None:
+        """Wait for what is under way."""
+        if tasks := [task for _, task in self._under_way.values()]:
+            await asyncio.wait(tasks)
+
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:
         bell = bell_of(self._database.url)
@@ -124,8 +134,7 @@ class Courier:
                 task.cancel()
             raise
         finally:
-            if tasks := [task for _, task in self._under_way.values()]:
-                await asyncio.wait(tasks)
+            await self.finish()
 
     async def _begin_due(self) -> None:
         now = self._now()
