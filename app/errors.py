@@ -62,6 +62,10 @@ class TooManyWebhooksError(VoltWayError):
     """A key, or all together, have as many webhooks as they may."""
 
 
+class UnknownWebhookError(VoltWayError):
+    """No webhook has this id."""
+
+
 class KeyRefusedError(VoltWayError):
     """A key that does not hold; why (unknown, revoked, expired) is not told."""
 

@@ -24,6 +24,7 @@ _PARTS = {
     "demo": "demo:demo",
     "replay": "replay:replay",
     "keys": "keys:keys",
+    "webhooks": "webhooks:webhooks",
 }
 """Module and name of each command; imported when it is asked for, as together they take a second."""
 
