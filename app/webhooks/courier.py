@@ -22,7 +22,6 @@ from app.utils import metrics
 from app.webhooks import repository
 from app.webhooks.forming import form
 from app.webhooks.repository import Due
-from app.webhooks.retries import Pause
 from app.webhooks.sender import Answer, Message, Sender
 from app.webhooks.settling import Outcome, settle
 from app.webhooks.stretch import States
@@ -167,18 +166,28 @@ class Courier:
         async with self._database.open_session() as session:
             outcome, pause = await settle(session, due.seq, answer, self._now(), self._chance)
         metrics.webhook_deliveries.labels(outcome).inc()
-        told = {"webhook_id": due.webhook_id, "delivery_id": due.id, "host": host, "error": answer.error}
-        if outcome is Outcome.DEAD:
-            logger.warning("webhook_delivery_dead", extra=told)
-        elif outcome is Outcome.FAILED:
-            logger.info("webhook_delivery_failed", extra=told)
+        if outcome is not Outcome.DELIVERED:
+            _tell_failure(due, host, answer, outcome)
         if pause is not None:
-            self._tell_pause(due, host, pause)
-
-    def _tell_pause(self, due: Due, host: str, pause: Pause) -> None:
-        logger.warning("webhook_paused", extra={"webhook_id": due.webhook_id, "host": host, "reason": pause.value})
+            logger.warning(
+                "webhook_paused", extra={"webhook_id": due.webhook_id, "host": host, "reason": pause.value}
+            )
 
     def _tell_once(self, error: Exception) -> None:
         if not self._is_failing:
             logger.warning("webhooks_wait", extra={"error": type(error).__name__})
         self._is_failing = True
+
+
+def _tell_failure(due: Due, host: str, answer: Answer, outcome: Outcome) -> None:
+    logger.log(
+        logging.WARNING if outcome is Outcome.DEAD else logging.INFO,
+        "webhook_not_delivered",
+        extra={
+            "webhook_id": due.webhook_id,
+            "delivery_id": due.id,
+            "host": host,
+            "outcome": outcome.value,
+            "error": answer.error,
+        },
+    )

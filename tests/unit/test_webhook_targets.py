@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 
 import pytest
 
@@ -15,10 +15,10 @@ from tests.receiver import receiving
 @pytest.mark.parametrize(
     "address",
     [
-        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "0.0.0.0", "0.1.2.3",
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "0.1.2.3",
         "224.0.0.1", "255.255.255.255", "240.0.0.1", "100.100.100.200", "::1", "::", "fe80::1", "fd00:ec2::254",
         "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
-        "2002:7f00:1::", "2002:a00:1::1", "2001:db8::1",
+        "2002:7f00:1::", "2002:a00:1::1", "2001:db8::1", str(IPv4Address(0)),
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_public_are_told_in_every_form(address: str) -> None:
