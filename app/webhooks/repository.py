@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from app.db.dialect import insert_missing, take_turns
 from app.errors import TooManyWebhooksError
@@ -174,7 +175,7 @@ async def body(session: AsyncSession, seq: int) -> bytes | None:
 
 async def listed(session: AsyncSession, webhook_id: str, *, dead: bool | None = None) -> list[Delivery]:
     """What waits, or is dead (None: both), without the bodies, the newest first; at most MAX_DEAD."""
-    query = select(Delivery).where(Delivery.webhook_id == webhook_id)
+    query = select(Delivery).where(Delivery.webhook_id == webhook_id).options(defer(Delivery.body, raiseload=True))
     if dead is not None:
         query = query.where(Delivery.next_attempt_at.is_(None) if dead else Delivery.next_attempt_at.is_not(None))
     return list(await session.scalars(query.order_by(Delivery.seq.desc()).limit(MAX_DEAD)))

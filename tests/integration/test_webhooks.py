@@ -253,7 +253,9 @@ async def test_a_delivery_dies_the_newest_follows_and_the_dead_can_be_told_anew(
     await world.remove("1")
     await world.bring()
     async with world.database.open_session() as session:
-        again = await send_again(session, hook, dead, render.states, world.now)
+        found = await repository.find_delivery(session, hook.id, dead.id)
+        assert found is not None
+        again = await send_again(session, hook, found, render.states, world.now)
     assert again.id != dead.id
     await world.bring()
     assert receiver.bodies[-1]["events"] == [{"type": "gone", "station_id": 1}]
@@ -388,6 +390,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.once
 async def test_what_a_killed_process_was_delivering_another_delivers(world: World, receiver: Receiver) -> None:
     url = world.database.url.render_as_string(hide_password=False)
     await world.put("1")

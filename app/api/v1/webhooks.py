@@ -171,9 +171,9 @@ async def create_webhook(
     except (TargetRefusedError, UnknownHostError) as error:
         raise _invalid("url", str(error)) from None
     secret = body.secret or f"whsec_{secrets.token_urlsafe(32)}"
-    watch = body.filter.watch
+    watch, replica = body.filter.watch, resources["follower"].replica
     webhook = _new(body, secret, key, Reached(resources["hub"].position, datetime.now(UTC)))
-    inside = ids_seen(resources["follower"].replica, watch) if must_remember(watch) else []
+    inside = ids_seen(replica, watch) if must_remember(watch) else []
     async with _session(resources["database"]) as session:
         await repository.add(session, webhook, inside)
     response.headers["Location"] = str(request.app.url_path_for("show_webhook", webhook_id=webhook.id))
