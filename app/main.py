@@ -120,7 +120,20 @@ def create_app(settings: Settings) -> FastAPI:
     )
     enhance_openapi_documentation(app, problems=errors.KINDS)
     errors.install(app)
-    for routes in (stream, stations, history, availability, bulk, status, webhooks, exports, sources, jobs, locations, health):
+    for routes in (
+        stream,
+        stations,
+        history,
+        availability,
+        bulk,
+        status,
+        webhooks,
+        exports,
+        sources,
+        jobs,
+        locations,
+        health,
+    ):
         app.include_router(routes.router)
     if settings.metrics_enabled:
         app.include_router(metrics.router)
