@@ -1,6 +1,7 @@
 """`voltway serve`."""
 
 import os
+import resource
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,12 +47,19 @@ def serve(
         f"  nearest        {at}/api/v1/stations?latitude=52.52&longitude=13.405&status=available&limit=5\n"
         f"  health         {at}/api/v1/health"
     )
+    _allow_many_connections()
     with _shared_metrics(workers):
         if workers == 1:
             uvicorn.run("app.main:app", host=host, port=port, **OPTIONS)
         else:
             config = uvicorn.Config("app.main:app", host=host, port=port, workers=workers, **OPTIONS)
             Workers(config, [config.bind_socket()]).run()
+
+
+def _allow_many_connections() -> None:
+    """As many as the system lets us have: the usual 1,024 open files would end streams long before MAX_STREAMS."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager
