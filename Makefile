@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILT_FROM := pyproject.toml requirements.lock hatch_build.py app/replica/_kernel.c
 
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test coverage check format bench lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -18,8 +18,11 @@ run: $(VENV)/.installed  ## Serve VoltWay on 127.0.0.1:8000 from an embedded dat
 test: $(VENV)/.developing  ## Everything: static checks, and the tests on each Python that is here
 	@sh tools/install-test-services.sh
 	@$(MAKE) --no-print-directory check
-	$(BIN)/pytest -n auto --dist loadscope --cov --cov-report=term
+	$(BIN)/pytest -n auto --dist loadscope
 	@PYTHON=$(BIN)/python sh tools/test-on-other-pythons.sh
+
+coverage: $(VENV)/.developing  ## The tests again, with the lines and branches that they reach
+	$(BIN)/pytest -n auto --dist loadscope --cov --cov-report=term
 
 check: $(VENV)/.developing  ## Static checks only: ruff, mypy strict, import-linter
 	$(BIN)/ruff check .

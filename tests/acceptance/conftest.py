@@ -22,6 +22,16 @@ VOLTWAY = Path(sys.executable).with_name("voltway")
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+ON_EVERY_PYTHON = {"test_cli", "test_http", "test_serve", "test_stream"}
+"""What goes through the installed command takes long. These show that it runs; the rest is marked `once`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.path.stem not in ON_EVERY_PYTHON:
+            item.add_marker("once")
+
+
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """That of an installation of its own."""
     kept = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "DATA_DIR"}}
