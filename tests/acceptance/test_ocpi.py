@@ -188,7 +188,7 @@ def test_the_example_of_the_documentation(http: httpx.Client, tmp_path: Path) ->
     page = (ROOT / "docs" / "ocpi.md").read_text(encoding="utf-8")
     (commands,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     token = http.headers["Authorization"].partition(" ")[2]
-    (tmp_path / "partner.key").write_bytes(b64decode(token))
+    (tmp_path / "partner.key").write_bytes(b64decode(token) + b"\n")  # as the command prints it
     address = str(http.base_url).rstrip("/")
     for command in commands.replace("http://127.0.0.1:8000", address).splitlines():
         done = subprocess.run(

@@ -36,7 +36,7 @@ def _decoded(written: str) -> str:
     if is_key(written):
         return written
     try:
-        return b64decode(written, validate=True).decode("ascii")
+        return b64decode(written, validate=True).decode("ascii").strip()  # of the file's last line, too
     except (binascii.Error, UnicodeDecodeError):
         return written
 
