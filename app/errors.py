@@ -54,6 +54,15 @@ class NotReadyError(VoltWayError):
     """This process has not loaded the catalogue yet, so it can answer no search."""
 
 
+class TooDearError(VoltWayError):
+    """A query that would hold up all others; it names the parameter that makes it so."""
+
+    def __init__(self, parameter: str, why: str) -> None:
+        super().__init__(f"{parameter}: {why}")
+        self.parameter = parameter
+        self.why = why
+
+
 class TooManyReadersError(VoltWayError):
     """As many watch live status as this process can serve."""
 

@@ -17,6 +17,7 @@ from app.errors import (
     KeyRefusedError,
     MissingScopeError,
     NotReadyError,
+    TooDearError,
     TooManyReadersError,
     TooManyWebhooksError,
     VoltWayError,
@@ -102,6 +103,7 @@ _STATUS: dict[type[VoltWayError], HTTPStatus] = {
     TooManyWebhooksError: HTTPStatus.CONFLICT,
     KeyRefusedError: HTTPStatus.UNAUTHORIZED,
     MissingScopeError: HTTPStatus.FORBIDDEN,
+    TooDearError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 
 
@@ -192,7 +194,10 @@ def _unnamed(status: int) -> ProblemType:
 async def _voltway(request: Request, error: Exception) -> Response:
     assert isinstance(error, VoltWayError)  # noqa: S101
     status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
-    return _problem(request, _OF_STATUS[status], str(error), headers=_headers(error, status))
+    errors = None
+    if isinstance(error, TooDearError):
+        errors = [FieldProblem(location="query", name=error.parameter, message=error.why)]
+    return _problem(request, _OF_STATUS[status], str(error), errors=errors, headers=_headers(error, status))
 
 
 def _headers(error: VoltWayError, status: HTTPStatus) -> dict[str, str]:

@@ -5,7 +5,7 @@ whatever is unusual. `HotPaths` stands before the router and answers what is pla
 own model accepts. Whatever else comes, also an error, goes on to the route, so that errors are told in one place.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Generic, TypeVar, cast, get_origin
@@ -71,7 +71,7 @@ class _Door:
     def _parameters(self, written: str) -> dict[str, str | list[str]] | None:
         """As the framework reads them; `None` where one is repeated or empty, which is for the route to judge."""
         given: dict[str, str | list[str]] = {}
-        for name, value in parse_qsl(written, keep_blank_values=True):
+        for name, value in _pairs(written):
             if name in self._lists:
                 cast("list[str]", given.setdefault(name, [])).append(value)
             elif name in given or not value:
@@ -79,6 +79,14 @@ class _Door:
             else:
                 given[name] = value
         return given
+
+
+def _pairs(written: str) -> Iterable[tuple[str, str]]:
+    """As `parse_qsl` reads them, which takes four times as long where nothing is encoded."""
+    if "%" in written or "+" in written:
+        return parse_qsl(written, keep_blank_values=True)
+    parts = (part.partition("=") for part in written.split("&") if part)
+    return [(name, value) for name, _, value in parts]
 
 
 def _is_list(annotation: object) -> bool:

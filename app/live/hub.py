@@ -139,7 +139,7 @@ class Hub:
             reader.end()
 
     def loaded(self, position: FeedPosition) -> None:
-        """See `app.replica.Listener`, as for the next two."""
+        """See `app.replica.Listener`, as for the others."""
         self.reached(position)
         for reader in self._readers:
             reader.lose()
@@ -149,21 +149,25 @@ class Hub:
         for reader in self._readers:
             reader.reach(position)
 
+    def watched(self, places: Mapping[int, Place]) -> set[int]:
+        if not self._readers:
+            return set()
+        return {station_id for station_id, place in places.items() if self._watching(station_id, place)}
+
     def refreshed(
         self,
         before: Mapping[int, Place],
         after: Mapping[int, Place],
-        stations: Sequence[StoredStation],
+        stations: Mapping[int, StoredStation],
         changes: Mapping[int, FeedPosition],
     ) -> None:
         if not self._readers:
             return
-        found = {station.id: station for station in stations}
         for station_id, position in changes.items():
             was, now = before.get(station_id), after.get(station_id)
             seeing = self._watching(station_id, now)
-            if seeing:
-                frame = self._frame(str(position), station_id, found[station_id])
+            if seeing and station_id in stations:  # else it has gone meanwhile, which a later change tells
+                frame = self._frame(str(position), station_id, stations[station_id])
                 for reader in seeing:
                     reader.put(station_id, position, frame)
             if was is not None and was != now and (left := self._watching(station_id, was) - seeing):

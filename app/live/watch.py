@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.replica import Place
-from app.replica.columns import TYPE_CODE
+from app.replica.traits import TYPE_CODE
 from app.stations.query import Box
 from app.stations.vocabulary import ConnectorType
 

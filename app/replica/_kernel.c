@@ -25,36 +25,45 @@
 #define ANY (-2) /* this column is not asked for */
 #define CODES 4
 #define TRAITS 3
+#define AVAILABLE 0 /* the code of the word */
 #define TYPES 0 /* which of them has a bit for each type of connector, from the lowest */
 
 typedef struct {
     double at[3];
     int64_t row;
-} Point;
-
-typedef struct {
-    const Point *points;
-    const uint8_t *axis;    /* by the middle of a range */
-    const uint64_t *traits; /* of each point */
-    const uint64_t *below;  /* by the middle of a range: the traits of all its points together */
-    int64_t size;
-} Tree;
+} Point; /* while a tree is built; later the rows themselves are in its order */
 
 typedef struct {
     int64_t mm, id, row;
 } Found;
 
-/* One entry a row, or (the last three) one a connector. In the order of `Columns.buffers`. */
-#define COLUMNS 13
+/* One entry a row, an EVSE or a connector, or bytes. In the order of `Columns.buffers`. */
 typedef struct {
-    const int64_t *id, *first, *count;
-    const uint8_t *present, *status;
+    const int64_t *id;
+    const double *at;       /* x, y, z */
     const double *position; /* longitude, latitude in degrees */
+    const uint8_t *present, *status;
     const int32_t *code[CODES];
-    const uint8_t *type, *connector_status;
-    const int32_t *power_w;
-    PyObject *texts; /* list of bytes */
+    const uint64_t *traits, *version;
+    const uint8_t *axis; /* by the middle of a range */
+    uint64_t *below;     /* by the middle of a range: the traits of all its points together */
+    const int64_t *first_evse, *first_connector, *connector_count;
+    const int64_t *free_count, *updated_us;
+    const int64_t *text_start, *fixed_size, *live_size, *searched_size;
+    const uint8_t *word; /* of each EVSE: its state in the words for stations */
+    const uint8_t *type;
+    const int32_t *power_w, *evse; /* the latter from the station's first on */
+    const uint8_t *begins;         /* whether the connector is the first of its group */
+    const char *text;              /* of all rows; `text_start` says where a row's begins: fixed, live, searched */
 } Columns;
+#define COLUMNS (sizeof(Columns) / sizeof(void *))
+#define BELOW 12
+
+typedef struct {
+    Py_buffer held[COLUMNS];
+    Columns columns;
+    int64_t rows, indexed; /* the first rows are in the order of a tree */
+} View;
 
 /* As compiled.py packs it. */
 typedef struct {
@@ -62,19 +71,22 @@ typedef struct {
     double west, south, east, north;
     int64_t radius_mm; /* negative: none */
     int64_t skip, limit;
+    int64_t texts; /* so many may be searched */
     uint64_t any_of[TRAITS]; /* sets of traits of which each, unless it is empty, must meet the point's */
     int32_t has_box, status, min_power_w;
     int32_t code[CODES];
+    int32_t by_id; /* in that order, whatever the distance; the radius then only says where to look */
     const char *text; /* from here on not packed */
     Py_ssize_t text_size; /* 0: none */
 } Query;
 
 typedef struct {
-    const Tree *tree;
+    const View *view;
     const Columns *columns;
     const Query *query;
     Found *heap; /* the k best so far; the worst of them first */
     int64_t size, k, total;
+    int64_t texts; /* searched so far */
     double surely_inside, reach; /* squared chords: of the radius, less the margin; of what must still be looked at */
     double worst;                /* squared chord beyond which nothing gets into the heap */
 } Search;
@@ -93,27 +105,30 @@ static int in_box(const Query *q, const double *position) {
 static int has_connector(const Columns *c, const Query *q, int64_t row) {
     uint64_t types = q->any_of[TYPES];
     if (!types && q->min_power_w == ANY && q->status == ANY) return 1;
-    for (int64_t n = c->first[row], end = n + c->count[row]; n < end; n++) {
+    for (int64_t n = c->first_connector[row], end = n + c->connector_count[row]; n < end; n++) {
         if (types && (c->type[n] > 63 || !(types >> c->type[n] & 1))) continue;
         if (q->min_power_w != ANY && c->power_w[n] < q->min_power_w) continue;
-        if (q->status != ANY && c->connector_status[n] != q->status) continue;
+        if (q->status != ANY && c->word[c->first_evse[row] + c->evse[n]] != q->status) continue;
         return 1;
     }
     return 0;
 }
 
 static int has_text(const Columns *c, const Query *q, int64_t row) {
-    PyObject *text = PyList_GetItem(c->texts, row);
-    return memmem(PyBytes_AsString(text), (size_t)PyBytes_Size(text), q->text, (size_t)q->text_size) != NULL;
+    const char *searched = c->text + c->text_start[row] + c->fixed_size[row] + c->live_size[row];
+    return memmem(searched, (size_t)c->searched_size[row], q->text, (size_t)q->text_size) != NULL;
 }
 
-static int matches(const Columns *c, const Query *q, int64_t row) {
+static int matches(Search *s, int64_t row) {
+    const Columns *c = s->columns;
+    const Query *q = s->query;
     if (!c->present[row]) return 0;
     if (q->status != ANY && c->status[row] != q->status) return 0;
     for (int n = 0; n < CODES; n++)
         if (q->code[n] != ANY && c->code[n][row] != q->code[n]) return 0;
     if (q->has_box && !in_box(q, c->position + 2 * row)) return 0;
-    return has_connector(c, q, row) && (!q->text_size || has_text(c, q, row));
+    if (!has_connector(c, q, row)) return 0;
+    return !q->text_size || (s->texts++ < q->texts && has_text(c, q, row));
 }
 
 /* ---- the heap ---- */
@@ -156,7 +171,7 @@ static void keep(Search *s, Found found) {
     } else {
         return;
     }
-    if (s->size == s->k) {
+    if (s->size == s->k && !s->query->by_id) {
         s->worst = chord2_of(s->heap[0].mm);
         if (s->query->radius_mm < 0) s->reach = s->worst;
     }
@@ -177,11 +192,19 @@ static int may_match(const Query *q, uint64_t traits) {
     return 1;
 }
 
-static void consider(Search *s, const double *at, int64_t row) {
+static void consider(Search *s, int64_t row) {
     const Query *q = s->query;
+    const Columns *c = s->columns;
+    if (!may_match(q, c->traits[row])) return;
+    const double *at = c->at + 3 * row;
     double x = at[0] - q->origin[0], y = at[1] - q->origin[1], z = at[2] - q->origin[2];
     double chord2 = x * x + y * y + z * z;
-    if (chord2 > s->reach || !matches(s->columns, q, row)) return;
+    if (chord2 > s->reach || !matches(s, row)) return;
+    if (q->by_id) {
+        s->total++;
+        keep(s, (Found){-1, c->id[row], row});
+        return;
+    }
     if (chord2 > s->worst && chord2 < s->surely_inside) {
         s->total++;
         return;
@@ -189,32 +212,28 @@ static void consider(Search *s, const double *at, int64_t row) {
     int64_t mm = distance_mm(at, q->origin);
     if (q->radius_mm >= 0 && mm > q->radius_mm) return;
     s->total++;
-    keep(s, (Found){mm, s->columns->id[row], row});
-}
-
-static void consider_point(Search *s, int64_t n) {
-    const Point *point = s->tree->points + n;
-    if (may_match(s->query, s->tree->traits[n])) consider(s, point->at, point->row);
+    keep(s, (Found){mm, c->id[row], row});
 }
 
 /* `chord2` is a lower bound of the range's points: the squared distance to their half-spaces, by axis in `beyond`. */
 static void visit(Search *s, int64_t begin, int64_t end, const double beyond[3], double chord2) {
+    const Columns *c = s->columns;
     double outside[3] = {beyond[0], beyond[1], beyond[2]};
     while (end - begin > LEAF) {
         int64_t middle = begin + (end - begin) / 2;
-        if (!may_match(s->query, s->tree->below[middle])) return;
-        int axis = s->tree->axis[middle];
-        double past = s->query->origin[axis] - s->tree->points[middle].at[axis];
+        if (!may_match(s->query, c->below[middle]) || s->texts > s->query->texts) return;
+        int axis = c->axis[middle];
+        double past = s->query->origin[axis] - c->at[3 * middle + axis];
         int is_after_middle = past > 0;
         visit(s, is_after_middle ? middle + 1 : begin, is_after_middle ? end : middle, outside, chord2);
-        consider_point(s, middle);
+        consider(s, middle);
         chord2 += past * past - outside[axis] * outside[axis];
         outside[axis] = past;
         if (chord2 - MARGIN > s->reach) return;
         if (is_after_middle) end = middle;
         else begin = middle + 1;
     }
-    for (; begin < end; begin++) consider_point(s, begin);
+    for (; begin < end; begin++) consider(s, begin);
 }
 
 /* ---- building ---- */
@@ -280,6 +299,19 @@ static uint64_t unite(const uint64_t *traits, uint64_t *below, int64_t begin, in
     return below[middle] = all;
 }
 
+static uint64_t united(const Columns *c, int64_t begin, int64_t end) {
+    return end - begin > LEAF ? c->below[begin + (end - begin) / 2] : unite(c->traits, NULL, begin, end);
+}
+
+/* The same where only the row's traits are others than before. */
+static void unite_again(const Columns *c, int64_t begin, int64_t end, int64_t row) {
+    if (end - begin <= LEAF) return;
+    int64_t middle = begin + (end - begin) / 2;
+    if (row < middle) unite_again(c, begin, middle, row);
+    if (row > middle) unite_again(c, middle + 1, end, row);
+    c->below[middle] = c->traits[middle] | united(c, begin, middle) | united(c, middle + 1, end);
+}
+
 /* ---- for Python ---- */
 
 /* build(points, axes): put the points in the order of a tree. */
@@ -313,128 +345,239 @@ static PyObject *summarise(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* Look at everything, and leave the k best in s->heap, in order. */
-static void search(Search *s, const double *points, int64_t rows) {
-    static const double nothing[3] = {0, 0, 0};
-    visit(s, 0, s->tree->size, nothing, 0);
-    for (int64_t row = s->tree->size; row < rows; row++) consider(s, points + 3 * row, row);
-    qsort(s->heap, (size_t)s->size, sizeof(Found), by_distance);
+/* hold(columns, indexed): what the other functions ask for. The first `indexed` rows are in the order of a tree. */
+static void let_go(PyObject *capsule) {
+    View *view = PyCapsule_GetPointer(capsule, NULL);
+    for (size_t n = 0; n < COLUMNS; n++) PyBuffer_Release(view->held + n);
+    free(view);
 }
 
-/* The page as bytes of `Found`, how many are within the radius, and whether there is a next page. */
-static PyObject *answer(const Tree *tree, const Columns *columns, const Query *query, const double *points,
-                        int64_t rows) {
-    int64_t end = query->skip + query->limit, k = end < rows ? end + 1 : rows; /* one more tells of a next page */
-    double radius2 = query->radius_mm < 0 ? INFINITY : chord2_of(query->radius_mm);
-    double angle = (double)query->radius_mm / EARTH_RADIUS_MM, chord = 2 * sin(fmin(angle, M_PI) / 2);
-    Search s = {tree, columns, query, malloc((size_t)(k + 1) * sizeof(Found)), 0, k, 0,
-                query->radius_mm < 0 ? -1 : chord * chord - MARGIN - 1e-9 * chord, radius2, INFINITY};
-    if (!s.heap) return PyErr_NoMemory();
-    search(&s, points, rows);
-    int64_t begin = query->skip < s.size ? query->skip : s.size;
-    int64_t length = s.size - begin < query->limit ? s.size - begin : query->limit;
-    PyObject *found = PyBytes_FromStringAndSize((const char *)(s.heap + begin), length * (int64_t)sizeof(Found));
-    PyObject *page = found ? Py_BuildValue("(NLO)", found, (long long)s.total, end < s.size ? Py_True : Py_False) : NULL;
-    free(s.heap);
-    return page;
-}
-
-/* nearest((points, axes, traits, below), all_points, columns, texts, query, text) */
-static PyObject *nearest(PyObject *self, PyObject *args) {
+static PyObject *hold(PyObject *self, PyObject *args) {
     (void)self;
-    Py_buffer indexed, axes, traits, below, points, column[COLUMNS];
-    PyObject *columns, *page = NULL;
-    PyObject *texts;
-    Query query;
-    PyObject *packed, *text;
-    int held = 0;
-    if (!PyArg_ParseTuple(args, "(y*y*y*y*)y*O!O!SS", &indexed, &axes, &traits, &below, &points, &PyTuple_Type,
-                          &columns, &PyList_Type, &texts, &packed, &text))
-        return NULL;
-    if (PyBytes_Size(packed) != offsetof(Query, text) || PyTuple_Size(columns) != COLUMNS)
-        PyErr_SetString(PyExc_ValueError, "not the query or the columns that this kernel was made for");
-    else
-        while (held < COLUMNS && !PyObject_GetBuffer(PyTuple_GetItem(columns, held), column + held, PyBUF_SIMPLE)) held++;
-    if (held == COLUMNS) {
-        memcpy(&query, PyBytes_AsString(packed), offsetof(Query, text));
-        query.text = PyBytes_AsString(text);
-        query.text_size = PyBytes_Size(text);
-        Columns c = {column[0].buf, column[1].buf, column[2].buf,  column[3].buf, column[4].buf, column[5].buf,
-                     {column[6].buf, column[7].buf, column[8].buf, column[9].buf},
-                     column[10].buf, column[11].buf, column[12].buf, texts};
-        Tree tree = {indexed.buf, axes.buf, traits.buf, below.buf, axes.len};
-        page = answer(&tree, &c, &query, points.buf, points.len / (int64_t)(3 * sizeof(double)));
+    PyObject *columns, *capsule = NULL;
+    long long indexed;
+    if (!PyArg_ParseTuple(args, "O!L", &PyTuple_Type, &columns, &indexed)) return NULL;
+    if (PyTuple_Size(columns) != (Py_ssize_t)COLUMNS)
+        return PyErr_Format(PyExc_ValueError, "not the columns that this kernel was made for");
+    View *view = calloc(1, sizeof(View));
+    if (!view) return PyErr_NoMemory();
+    size_t held = 0;
+    const void *start[COLUMNS];
+    for (; held < COLUMNS; held++) {
+        int how = held == BELOW ? PyBUF_WRITABLE : PyBUF_SIMPLE;
+        if (PyObject_GetBuffer(PyTuple_GetItem(columns, (Py_ssize_t)held), view->held + held, how)) break;
+        start[held] = view->held[held].buf;
     }
-    while (held > 0) PyBuffer_Release(column + --held);
-    PyBuffer_Release(&points);
-    PyBuffer_Release(&below);
-    PyBuffer_Release(&traits);
-    PyBuffer_Release(&axes);
-    PyBuffer_Release(&indexed);
-    return page;
+    if (held == COLUMNS) {
+        memcpy(&view->columns, start, sizeof start);
+        view->rows = view->held[0].len / (int64_t)sizeof(int64_t);
+        view->indexed = indexed;
+        capsule = PyCapsule_New(view, NULL, let_go);
+    }
+    if (!capsule) {
+        while (held > 0) PyBuffer_Release(view->held + --held);
+        free(view);
+    }
+    return capsule;
 }
 
+/* restate(view, rows): the traits of these rows, as int64, have changed. */
+static PyObject *restate(PyObject *self, PyObject *args) {
+    (void)self;
+    PyObject *capsule;
+    Py_buffer rows;
+    if (!PyArg_ParseTuple(args, "Oy*", &capsule, &rows)) return NULL;
+    const View *view = PyCapsule_GetPointer(capsule, NULL);
+    const int64_t *row = rows.buf, *end = row + rows.len / (int64_t)sizeof(int64_t);
+    for (; view && row < end; row++)
+        if (*row < view->indexed) unite_again(&view->columns, 0, view->indexed, *row);
+    PyBuffer_Release(&rows);
+    if (!view) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* ---- writing ---- */
+
+/* In the order of `StationStatus`. */
+static const char *WORDS[] = {"\"available\"", "\"occupied\"", "\"maintenance\"", "\"unknown\""};
 static const char DISTANCE[] = ",\"distance_km\":";
-#define DISTANCE_LENGTH ((Py_ssize_t)sizeof DISTANCE - 1)
 #define FRACTION_DIGITS 6
+#define LONGEST_SLOT 32 /* bytes that one of them may become */
+#define LONGEST_ENDING 64
 
-/* Bytes of the kilometres before the point, at least one. */
-static Py_ssize_t whole_digits(int64_t km) {
-    Py_ssize_t digits = 1;
-    while (km /= 10) digits++;
-    return digits;
+static char *write_text(char *to, const char *text) {
+    size_t size = strlen(text);
+    memcpy(to, text, size);
+    return to + size;
 }
 
-static Py_ssize_t ending_length(int64_t mm) {
-    return DISTANCE_LENGTH + whole_digits(mm / 1000000) + 1 + FRACTION_DIGITS + 1;
-}
-
-/* The distance in kilometres, and the end of the object. */
-static char *write_ending(char *to, int64_t mm) {
-    memcpy(to, DISTANCE, (size_t)DISTANCE_LENGTH);
-    to += ending_length(mm);
-    char *digit = to;
-    *--digit = '}';
-    for (int n = 0; n < FRACTION_DIGITS; n++, mm /= 10) *--digit = (char)('0' + mm % 10);
-    *--digit = '.';
-    do *--digit = (char)('0' + mm % 10);
-    while (mm /= 10);
+/* With at least so many digits. */
+static char *write_number(char *to, int64_t number, int digits) {
+    char reversed[24];
+    int size = 0;
+    do reversed[size++] = (char)('0' + number % 10);
+    while ((number /= 10) || size < digits);
+    while (size) *to++ = reversed[--size];
     return to;
 }
 
-/* join(fragments, page): a JSON array of the page's fragments, each with its distance. */
-static PyObject *join(PyObject *self, PyObject *args) {
-    (void)self;
-    PyObject *fragments, *page;
-    if (!PyArg_ParseTuple(args, "O!S", &PyList_Type, &fragments, &page)) return NULL;
-    Py_ssize_t count = PyBytes_Size(page) / (Py_ssize_t)sizeof(Found), length = 2 + (count ? count - 1 : 0);
-    const Found *found = (const Found *)PyBytes_AsString(page);
-    for (Py_ssize_t n = 0; n < count; n++) {
-        PyObject *fragment = PyList_GetItem(fragments, found[n].row);
-        Py_ssize_t size = fragment ? PyBytes_Size(fragment) : -1;
-        if (size < 0) return NULL;
-        length += size + ending_length(found[n].mm);
+/* The distance in kilometres, unless it is negative, and the end of the object. */
+static char *write_ending(char *to, int64_t mm) {
+    if (mm >= 0) {
+        to = write_number(write_text(to, DISTANCE), mm / 1000000, 1);
+        *to++ = '.';
+        to = write_number(to, mm % 1000000, FRACTION_DIGITS);
     }
-    PyObject *joined = PyBytes_FromStringAndSize(NULL, length);
-    if (!joined) return NULL;
-    char *to = PyBytes_AsString(joined);
+    *to++ = '}';
+    return to;
+}
+
+/* An instant of RFC 3339 in UTC, from microseconds since 1970. Days to dates: Hinnant, "chrono-Compatible Low-Level
+   Date Algorithms", civil_from_days. */
+static char *write_instant(char *to, int64_t us) {
+    int64_t day_us = 86400000000, days = us / day_us - (us % day_us < 0), rest = us - days * day_us;
+    int64_t z = days + 719468, era = z / 146097, of_era = z - era * 146097;
+    int64_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100), month = (5 * of_year + 2) / 153;
+    int64_t day = of_year - (153 * month + 2) / 5 + 1;
+    month += month < 10 ? 3 : -9;
+    *to++ = '"';
+    to = write_number(to, year_of_era + era * 400 + (month <= 2), 4);
+    *to++ = '-';
+    to = write_number(to, month, 2);
+    *to++ = '-';
+    to = write_number(to, day, 2);
+    *to++ = 'T';
+    to = write_number(to, rest / 3600000000, 2);
+    *to++ = ':';
+    to = write_number(to, rest / 60000000 % 60, 2);
+    *to++ = ':';
+    to = write_number(to, rest / 1000000 % 60, 2);
+    if (rest % 1000000) {
+        *to++ = '.';
+        to = write_number(to, rest % 1000000, 6);
+    }
+    *to++ = 'Z';
+    *to++ = '"';
+    return to;
+}
+
+/* How many connectors of the group that begins at `*next` are free; moves on to the next group. */
+static int64_t free_in_group(const Columns *c, int64_t row, int64_t *next) {
+    int64_t end = c->first_connector[row] + c->connector_count[row], count = 0;
+    do count += c->word[c->first_evse[row] + c->evse[*next]] == AVAILABLE;
+    while (++*next < end && !c->begins[*next]);
+    return count;
+}
+
+/* A station's object: its fixed part, then the live part with its slots filled (app/replica/slots.py). */
+static char *write_station(char *to, const Columns *c, Found found) {
+    int64_t row = found.row, group = c->first_connector[row];
+    const char *live = c->text + c->text_start[row] + c->fixed_size[row], *end = live + c->live_size[row];
+    memcpy(to, c->text + c->text_start[row], (size_t)c->fixed_size[row]);
+    to += c->fixed_size[row];
+    while (live < end) {
+        size_t length = (size_t)(uint8_t)live[0] + ((size_t)(uint8_t)live[1] << 8);
+        memcpy(to, live + 2, length);
+        to += length;
+        live += 2 + length;
+        switch (*live++) {
+        case 1: to = write_text(to, WORDS[c->status[row]]); break;
+        case 2: to = write_number(to, c->free_count[row], 1); break;
+        case 3: to = c->updated_us[row] == INT64_MIN ? write_text(to, "null") : write_instant(to, c->updated_us[row]); break;
+        case 4: to = write_number(to, free_in_group(c, row, &group), 1);
+        }
+    }
+    return write_ending(to, found.mm);
+}
+
+/* A JSON array of the stations. */
+static PyObject *written(const Columns *c, const Found *found, int64_t count) {
+    size_t most = 2;
+    for (int64_t n = 0; n < count; n++) {
+        int64_t row = found[n].row, slots = 3 + c->connector_count[row];
+        most += (size_t)(c->fixed_size[row] + c->live_size[row] + slots * LONGEST_SLOT + LONGEST_ENDING);
+    }
+    char *text = malloc(most), *to = text;
+    if (!text) return PyErr_NoMemory();
     *to++ = '[';
-    for (Py_ssize_t n = 0; n < count; n++) {
-        PyObject *fragment = PyList_GetItem(fragments, found[n].row);
-        Py_ssize_t size = PyBytes_Size(fragment);
+    for (int64_t n = 0; n < count; n++) {
         if (n) *to++ = ',';
-        memcpy(to, PyBytes_AsString(fragment), (size_t)size);
-        to = write_ending(to + size, found[n].mm);
+        to = write_station(to, c, found[n]);
     }
-    *to = ']';
-    return joined;
+    *to++ = ']';
+    PyObject *bytes = PyBytes_FromStringAndSize(text, to - text);
+    free(text);
+    return bytes;
+}
+
+/* The versions of the stations, one after the other. */
+static PyObject *versions(const Columns *c, const Found *found, int64_t count) {
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, count * (int64_t)sizeof(uint64_t));
+    if (!bytes) return NULL;
+    char *to = PyBytes_AsString(bytes);
+    for (int64_t n = 0; n < count; n++) memcpy(to + 8 * n, c->version + found[n].row, sizeof(uint64_t));
+    return bytes;
+}
+
+/* ---- answering ---- */
+
+/* Look at everything, and leave the k best in s->heap, in order. */
+static void look(Search *s) {
+    static const double nothing[3] = {0, 0, 0};
+    visit(s, 0, s->view->indexed, nothing, 0);
+    for (int64_t row = s->view->indexed; row < s->view->rows; row++) consider(s, row);
+    qsort(s->heap, (size_t)s->size, sizeof(Found), by_distance);
+}
+
+/* The page, its stations' versions, how many match, and whether there is a next page. */
+static PyObject *answer(const View *view, const Query *query) {
+    int64_t end = query->skip + query->limit, k = end < view->rows ? end + 1 : view->rows; /* one more tells of a next */
+    if (query->skip >= view->rows) k = 0;
+    double radius2 = query->radius_mm < 0 ? INFINITY : chord2_of(query->radius_mm);
+    double angle = (double)query->radius_mm / EARTH_RADIUS_MM, chord = 2 * sin(fmin(angle, M_PI) / 2);
+    Search s = {view, &view->columns, query, malloc((size_t)(k + 1) * sizeof(Found)), 0, k, 0, 0,
+                query->radius_mm < 0 ? -1 : chord * chord - MARGIN - 1e-9 * chord, radius2, INFINITY};
+    if (!s.heap) return PyErr_NoMemory();
+    look(&s);
+    if (s.texts > query->texts) {
+        free(s.heap);
+        return PyErr_Format(PyExc_OverflowError, "more texts than may be searched");
+    }
+    int64_t begin = query->skip < s.size ? query->skip : s.size;
+    int64_t length = s.size - begin < query->limit ? s.size - begin : query->limit;
+    PyObject *page = written(s.columns, s.heap + begin, length);
+    PyObject *version = page ? versions(s.columns, s.heap + begin, length) : NULL;
+    PyObject *result = NULL;
+    if (version) result = Py_BuildValue("(OOLO)", page, version, (long long)s.total, end < s.size ? Py_True : Py_False);
+    Py_XDECREF(version);
+    Py_XDECREF(page);
+    free(s.heap);
+    return result;
+}
+
+/* nearest(view, query, text) */
+static PyObject *nearest(PyObject *self, PyObject *args) {
+    (void)self;
+    PyObject *capsule, *packed, *text;
+    if (!PyArg_ParseTuple(args, "OSS", &capsule, &packed, &text)) return NULL;
+    const View *view = PyCapsule_GetPointer(capsule, NULL);
+    if (!view) return NULL;
+    if (PyBytes_Size(packed) != offsetof(Query, text))
+        return PyErr_Format(PyExc_ValueError, "not the query that this kernel was made for");
+    Query query;
+    memcpy(&query, PyBytes_AsString(packed), offsetof(Query, text));
+    query.text = PyBytes_AsString(text);
+    query.text_size = PyBytes_Size(text);
+    return answer(view, &query);
 }
 
 static PyMethodDef METHODS[] = {
     {"build", build, METH_VARARGS, NULL},
     {"summarise", summarise, METH_VARARGS, NULL},
+    {"hold", hold, METH_VARARGS, NULL},
+    {"restate", restate, METH_VARARGS, NULL},
     {"nearest", nearest, METH_VARARGS, NULL},
-    {"join", join, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_kernel", NULL, -1, METHODS, NULL, NULL, NULL, NULL};

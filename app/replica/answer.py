@@ -1,6 +1,7 @@
 """What a search gives."""
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +16,8 @@ class Answer:
     """Whether there is a next page."""
     version: bytes
     """To the same query, equal versions mean equal answers, in whatever process."""
+
+    @classmethod
+    def of(cls, body: bytes, versions: bytes, total: int | None, more: bool) -> Self:
+        """For a page of stations with these versions, one after the other."""
+        return cls(body, total, more, versions + repr((total, more)).encode())

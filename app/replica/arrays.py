@@ -21,8 +21,23 @@ class ArraySearch:
     def __init__(self, columns: Columns) -> None:
         """Index the rows that there are; later ones are looked at one by one."""
         self._columns = columns
-        self._index = SphereIndex(columns.points.used.copy())
+        self._index = SphereIndex(columns.stations["at"].copy())
         self.size = self._index.size
+
+    @staticmethod
+    def indexed(columns: Columns, rows: Rows) -> Columns:
+        """These rows; their order does not matter."""
+        return columns.arranged(rows)
+
+    def restated(self, rows: Rows) -> None:
+        """States are looked at as they are."""
+
+    def listed(self, query: StationQuery) -> Answer:
+        rows = self._columns.matching(query, self._columns.all_rows())
+        end = query.skip + query.limit
+        page = rows[np.argsort(self._columns.stations["id"][rows])][query.skip : end]
+        items = [self._columns.written(row) + b"}" for row in page.tolist()]
+        return self._page(items, page, total=len(rows), more=end < len(rows))
 
     def nearest(self, query: StationQuery, longitude: float, latitude: float) -> Answer:
         origin = unit_vectors(np.array(longitude), np.array(latitude))
@@ -32,7 +47,7 @@ class ArraySearch:
 
     def _within_radius(self, query: StationQuery, origin: Vectors, radius_km: float) -> Answer:
         rows = self._columns.matching(query, self._within(origin, chord_of(radius_km)))
-        distance_mm = distances_mm(self._columns.points.used[rows], origin)
+        distance_mm = distances_mm(self._columns.stations["at"][rows], origin)
         inside = distance_mm <= round(radius_km * 1e6)
         return self._ranked(query, rows[inside], distance_mm[inside], total=int(inside.sum()))
 
@@ -48,30 +63,33 @@ class ArraySearch:
                 break
             k *= 8
         rows = self._closest(rows, origin, wanted)
-        return self._ranked(query, rows, distances_mm(self._columns.points.used[rows], origin), total=None)
+        return self._ranked(query, rows, distances_mm(self._columns.stations["at"][rows], origin), total=None)
 
     def _closest(self, rows: Rows, origin: Vectors, k: int) -> Rows:
         """The k nearest of the rows and all that are as near as the last of them, by a quick, rough measure."""
         if len(rows) <= k:
             return rows
-        nearness: NDArray[np.float64] = self._columns.points.used[rows] @ origin
+        nearness: NDArray[np.float64] = self._columns.stations["at"][rows] @ origin
         threshold = float(np.partition(nearness, -k)[-k]) - _DOT_MARGIN
         return rows[nearness >= threshold]
 
     def _ranked(self, query: StationQuery, rows: Rows, distance_mm: NDArray[np.int64], total: int | None) -> Answer:
         end = query.skip + query.limit
-        order = np.lexsort((self._columns.ids.used[rows], distance_mm))[query.skip : end]
+        order = np.lexsort((self._columns.stations["id"][rows], distance_mm))[query.skip : end]
         items = [
-            b'%b,"distance_km":%d.%06d}' % (self._columns.fragments[row], *divmod(mm, 1_000_000))
+            b'%b,"distance_km":%d.%06d}' % (self._columns.written(row), *divmod(mm, 1_000_000))
             for row, mm in zip(rows[order].tolist(), distance_mm[order].tolist(), strict=True)
         ]
-        return self._columns.answer(b"[%b]" % b",".join(items), rows[order], total, more=end < len(rows))
+        return self._page(items, rows[order], total, more=end < len(rows))
+
+    def _page(self, items: list[bytes], rows: Rows, total: int | None, more: bool) -> Answer:
+        return Answer.of(b"[%b]" % b",".join(items), self._columns.stations["version"][rows].tobytes(), total, more)
 
     def _within(self, origin: Vectors, chord: float) -> Rows:
         """Rows not farther than `chord`, of the indexed and of the later ones; all rows where that is quicker."""
         if chord > _WIDE_CHORD:
             return self._columns.all_rows()
-        later = self._columns.points.used[self._index.size :]
+        later = self._columns.stations["at"][self._index.size :]
         near = np.flatnonzero(np.linalg.norm(later - origin, axis=1) <= chord) + self._index.size
         return np.concatenate([self._index.within(origin, chord), near])
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.replica.columns import NO_CONNECTOR, STATUS_CODE, Columns
+from app.replica.columns import Columns
+from app.replica.entries import NO_CONNECTOR
 from app.replica.sphere import Rows
+from app.replica.states import STATUS_CODE
 from app.stations.vocabulary import CONNECTOR_TYPES, ConnectorType, StationStatus
 
 POWER_CLASSES = ("unknown", "under 7.4", "7.4 to 22", "22 to 50", "50 to 150", "150 to 350", "350 and over")
@@ -42,14 +44,14 @@ class Availability:
 
 def summed_up(columns: Columns, rows: Rows) -> Availability:
     """Of all the rows together."""
-    counts = np.bincount(columns.status.used[rows], minlength=len(_STATUSES)).tolist()
+    counts = np.bincount(columns.stations["status"][rows], minlength=len(_STATUSES)).tolist()
     stations = {status: counts[STATUS_CODE[status]] for status in _STATUSES}
     return Availability(stations, [count for _, count in _counts(columns, rows, np.zeros(len(rows), np.int64))])
 
 
 def each(columns: Columns, rows: Rows) -> list[Availability]:
     """Of each row by itself."""
-    codes = columns.status.used[rows].tolist()
+    codes = columns.stations["status"][rows].tolist()
     found = [Availability({status: int(STATUS_CODE[status] == code) for status in _STATUSES}, []) for code in codes]
     for index, count in _counts(columns, rows, np.arange(len(rows))):
         found[index].connectors.append(count)

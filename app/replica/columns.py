@@ -1,66 +1,94 @@
-"""The catalogue as columns: one row a station, one entry a connector, in arrays that grow at their end."""
+"""The catalogue as columns: tables of stations, EVSEs and connectors, and the text of all stations.
 
-from collections.abc import Callable, Iterable, Sequence
-from hashlib import blake2b
-from typing import Any, Generic, NamedTuple, TypeVar
+A station whose content changes gets a new row, and its old one is marked as gone. What is observed of its EVSEs is
+written in place.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from app.replica.answer import Answer
+from app.replica import limits
+from app.replica.entries import (
+    connector_entries,
+    content_version,
+    evse_entries,
+    evse_key,
+    expiry_us,
+    folded,
+    folded_text,
+    power_w,
+    searchable,
+    status_code,
+)
+from app.replica.slots import Fragment, filled, packed
 from app.replica.sphere import Rows, unit_vectors
-from app.stations.model import EvseState, StoredStation
+from app.replica.states import NOT_SEEN, STATUS_CODE, instant, microseconds, sum_up
+from app.replica.table import Table, spans
+from app.replica.traits import TYPE_BITS, TYPE_CODE, Place, lasting_traits, with_status
+from app.stations.model import EvseObservation, StoredStation
 from app.stations.query import Box, StationQuery
-from app.stations.status import in_station_words, station_status
-from app.stations.vocabulary import CONNECTOR_TYPES, StationStatus
+from app.stations.vocabulary import StationStatus
 
-TYPE_CODE = {connector_type.value: code for code, connector_type in enumerate(CONNECTOR_TYPES)}
-STATUS_CODE = {status: code for code, status in enumerate(StationStatus)}
-NO_CONNECTOR = 255
-"""Type code of the entry that stands for an EVSE without connectors, or a station without EVSEs."""
-_NO_POWER = -1
-_NEVER = float("inf")
+_WORDS = ("source", "operator", "country", "access")
+"""Columns with a number for each string that occurs."""
+_STATIONS: dict[str, DTypeLike] = {
+    "id": "i8",
+    "at": ("f8", (3,)),  # on the unit sphere
+    "position": ("f8", (2,)),  # longitude and latitude in degrees
+    "present": "?",
+    "status": "u1",
+    **dict.fromkeys(_WORDS, "i4"),
+    "traits": "u8",  # what a row may be asked for, as bits: `wanted_traits` says which are needed
+    "version": "u8",  # another one with anything that is known of the station
+    "axis": "u1",  # these two belong to the compiled search
+    "below": "u8",
+    "first_evse": "i8",
+    "first_connector": "i8",
+    "connector_count": "i8",
+    "free_count": "i8",
+    "updated_us": "i8",  # since 1970, as the next two; NO_TIME_US, NEVER_US: there is none
+    "text_start": "i8",
+    "fixed_size": "i8",
+    "live_size": "i8",
+    "searched_size": "i8",  # what `q` is looked for in: UTF-8, case folded
+    "evse_count": "i8",
+    "content_version": "u8",
+    "expires_us": "i8",  # when a status of the station ceases to hold
+    "stale_us": "i8",  # when the newest of its too old statuses ceased to hold
+}
+_EVSES: dict[str, DTypeLike] = {
+    "key": "u8",
+    "stated": "u1",  # EVSE_CODE of the record itself
+    "seen": "u1",  # that of the newest observation
+    "observed_us": "i8",
+    "expires_us": "i8",
+    "is_fresh": "?",  # whether what was observed holds
+    "word": "u1",  # STATUS_CODE of what holds
+}
+_CONNECTORS: dict[str, DTypeLike] = {
+    "type": "u1",
+    "power_w": "i4",
+    "evse": "i4",  # from the station's first on
+    "begins": "?",  # whether it is the first of its group
+}
+_TEXT: dict[str, DTypeLike] = {"byte": "u1"}
+_TEXT_SIZES = ("fixed_size", "live_size", "searched_size")
 _CONNECTOR = np.dtype([("type", np.uint8), ("power_w", np.int32), ("status", np.uint8), ("seen_s", np.uint32)])
 
-_FIRST_STATUS_BIT = 32
-_POWER_BITS = [(power_kw, 1 << 40 + n) for n, power_kw in enumerate((11, 22, 43, 50, 100, 150, 250, 300, 350, 400))]
-"""Least power in kW, and the trait of the stations that have it."""
-
-TYPE_BITS = (1 << _FIRST_STATUS_BIT) - 1
-"""The traits that tell which types of connector a station has: `1 << TYPE_CODE` of each."""
+_FOR_THE_KERNEL = list(_STATIONS).index("evse_count")
+"""The columns before that one, in that order, are what it reads of stations."""
+_SPARE = 4_096
+_PIECE = 10_000
+_STATUS_WORDS = [orjson.dumps(status) for status in StationStatus]
 
 Mask = NDArray[np.bool_]
-Number = TypeVar("Number", bound=np.generic)
-Render = Callable[[StoredStation], bytes]
-"""Makes a station's JSON object, complete but for the distance."""
-
-
-class Growing(Generic[Number]):
-    """An array with room at its end."""
-
-    def __init__(self, dtype: type[Number], width: int | None = None) -> None:
-        self._room: NDArray[Number] = np.empty(64 if width is None else (64, width), dtype)
-        self._size = 0
-
-    def extend(self, values: Sequence[Any] | NDArray[Any]) -> None:
-        size = self._size + len(values)
-        if size > len(self._room):
-            grown = np.empty((max(size, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
-            grown[: self._size] = self.used
-            self._room = grown
-        self._room[self._size : size] = values
-        self._size = size
-
-    def keep(self, rows: Rows) -> None:
-        """Shrink to these rows, in their order."""
-        self._room = self._room[rows]
-        self._size = len(rows)
-
-    @property
-    def used(self) -> NDArray[Number]:
-        """A view of what has been put in; writing to it changes the array."""
-        return self._room[: self._size]
+Render = Callable[[StoredStation], Fragment]
+"""Writes a station."""
 
 
 class Words:
@@ -82,283 +110,287 @@ class Words:
         return self._codes.get(word, -1)
 
 
-class Place(NamedTuple):
-    """What decides who watches a station."""
-
-    longitude: float
-    latitude: float
-    types: int
-    """Its TYPE_BITS."""
-
-
 class Columns:
-    """Rows are only ever appended; a station that changes gets a new row and its old one is marked as gone."""
+    """Rows are numbered in the order in which they came, or in that of `arranged`."""
 
     def __init__(self, render: Render) -> None:
         self._render = render
-        self.ids = Growing(np.int64)
-        self.points = Growing(np.float64, 3)
-        self.present = Growing(np.bool_)
-        self.expires_at = Growing(np.float64)
-        """When a live status of the station ceases to hold, in seconds since 1970; infinity: never."""
-        self.stale_since = Growing(np.float64)
-        """When the newest of its too old statuses ceased to hold, in seconds since 1970; -infinity: there is none."""
-        self.versions = Growing(np.uint64)
-        self.traits = Growing(np.uint64)
-        """What a row may be asked for, as bits: `wanted_traits` says which are needed."""
-        self.fragments: list[bytes] = []
-        """JSON objects without their closing brace, so that the distance can be added."""
-        self._positions = Growing(np.float64, 2)  # longitude, latitude in degrees
-        self._words = {name: Words() for name in ("source", "operator", "country", "access")}
-        self._codes = {name: Growing(np.int32) for name in self._words}
-        self.status = Growing(np.uint8)
-        self.texts: list[bytes] = []
-        """What `q` is looked for in: UTF-8, case folded."""
-        self._first_connector = Growing(np.int64)
-        self._connector_count = Growing(np.int64)
-        self._connector_type = Growing(np.uint8)
-        self._connector_power_w = Growing(np.int32)
-        self._connector_status = Growing(np.uint8)
-        self._connector_seen_s = Growing(np.uint32)  # since 1970; 0: not seen, or too old
-        self._buffers: tuple[NDArray[Any], ...] | None = None
+        self.stations = Table(_STATIONS)
+        self._evses = Table(_EVSES)
+        self._connectors = Table(_CONNECTORS)
+        self._text = Table(_TEXT)
+        self._words = {name: Words() for name in _WORDS}
 
     def __len__(self) -> int:
-        return len(self.fragments)
+        return self.stations.size
 
-    def append(self, stations: Sequence[StoredStation]) -> None:
+    def append(self, stations: Sequence[StoredStation], now_us: int) -> None:
         """Add a row for each station, in order."""
-        self._buffers = None
-        positions = np.array([(s.longitude, s.latitude) for s in stations], np.float64).reshape(-1, 2)
-        self._positions.extend(positions)
-        self.points.extend(unit_vectors(positions[:, 0], positions[:, 1]))
-        self.ids.extend([s.id for s in stations])
-        self.present.extend([True] * len(stations))
-        self.expires_at.extend([_expiry(s) for s in stations])
-        self.stale_since.extend([_stale_since(s) for s in stations])
-        self.status.extend([STATUS_CODE[station_status(e.status for e in s.evses)] for s in stations])
-        for name, words in self._words.items():
-            self._codes[name].extend([words.code(_fold(getattr(s, name))) for s in stations])
-        self.traits.extend([_traits(s) for s in stations])
-        self._append_connectors(stations)
-        self.texts += [_searchable(s) for s in stations]
-        fragments = [self._render(s)[:-1] for s in stations]  # also drops the serialiser's 8 KB buffer
-        self.versions.extend([_version(*each) for each in zip(stations, fragments, strict=True)])
-        self.fragments += fragments
+        if not stations:
+            return
+        first = len(self)
+        fragments = [self._rendered(station) for station in stations]
+        searched = [searchable(station) for station in stations]
+        self.stations.extend(
+            {
+                **self._of_stations(stations, fragments),
+                **self._append_evses(stations),
+                **self._append_connectors(stations),
+                **self._append_texts(fragments, searched),
+            }
+        )
+        self._sum_up(np.arange(first, len(self)), now_us)
 
-    def _append_connectors(self, stations: Sequence[StoredStation]) -> None:
-        entries = [list(_connector_entries(station.evses)) for station in stations]
+    def _rendered(self, station: StoredStation) -> Fragment:
+        fixed, live = self._render(station)
+        return Fragment(fixed, packed(live))
+
+    def _of_stations(self, stations: Sequence[StoredStation], fragments: Sequence[Fragment]) -> dict[str, Any]:
+        positions = np.array([(station.longitude, station.latitude) for station in stations], np.float64)
+        zero = np.zeros(len(stations), np.int64)
+        return {
+            "id": [station.id for station in stations],
+            "at": unit_vectors(positions[:, 0], positions[:, 1]),
+            "position": positions,
+            "present": zero + 1,
+            **{name: [words.code(folded(getattr(s, name))) for s in stations] for name, words in self._words.items()},
+            "traits": np.array([lasting_traits(station) for station in stations], np.uint64),
+            "content_version": np.array(
+                [content_version(*each) for each in zip(stations, fragments, strict=True)], np.uint64
+            ),
+            **dict.fromkeys(("axis", "below"), zero),
+            **dict.fromkeys(("status", "version", "free_count", "updated_us", "expires_us", "stale_us"), zero),
+        }
+
+    def _append_evses(self, stations: Sequence[StoredStation]) -> dict[str, Any]:
+        """One entry stands for the EVSEs of a station that has none."""
+        counts = np.array([max(len(station.evses), 1) for station in stations], np.int64)
+        entries = list(chain.from_iterable(evse_entries(station) for station in stations))
+        first = self._evses.size
+        key, stated, seen, observed_us, expires_us = zip(*entries, strict=True)
+        zero = np.zeros(len(key), np.uint8)
+        self._evses.extend(
+            {
+                "key": np.array(key, np.uint64),
+                "stated": stated,
+                "seen": seen,
+                "observed_us": observed_us,
+                "expires_us": expires_us,
+                "is_fresh": zero,
+                "word": zero,
+            }
+        )
+        return {"first_evse": first + np.cumsum(counts) - counts, "evse_count": counts}
+
+    def _append_connectors(self, stations: Sequence[StoredStation]) -> dict[str, Any]:
+        entries = [list(connector_entries(station)) for station in stations]
         counts = np.array([len(of_station) for of_station in entries], np.int64)
-        first = len(self._connector_type.used)
-        self._first_connector.extend(first + np.cumsum(counts) - counts)
-        self._connector_count.extend(counts)
-        flat = [entry for of_station in entries for entry in of_station]
-        self._connector_type.extend([entry[0] for entry in flat])
-        self._connector_power_w.extend([entry[1] for entry in flat])
-        self._connector_status.extend([entry[2] for entry in flat])
-        self._connector_seen_s.extend([entry[3] for entry in flat])
+        first = self._connectors.size
+        columns = zip(*chain.from_iterable(entries), strict=True)
+        self._connectors.extend(dict(zip(_CONNECTORS, columns, strict=True)))
+        return {"first_connector": first + np.cumsum(counts) - counts, "connector_count": counts}
+
+    def _append_texts(self, fragments: Sequence[Fragment], searched: Sequence[bytes]) -> dict[str, Any]:
+        text = b"".join(chain.from_iterable(zip(*zip(*fragments, strict=True), searched, strict=True)))
+        fixed, live, also = (
+            np.array([len(part) for part in parts], np.int64) for parts in (*zip(*fragments, strict=True), searched)
+        )
+        sizes = fixed + live + also
+        first = self._text.size
+        self._text.extend({"byte": np.frombuffer(text, np.uint8)})
+        starts = first + np.cumsum(sizes) - sizes
+        return {"text_start": starts, "fixed_size": fixed, "live_size": live, "searched_size": also}
+
+    def observe(self, rows: Rows, states: Sequence[EvseObservation], now_us: int) -> None:
+        """Put these in the place of what was observed of the rows' EVSEs; those of others, or of EVSEs that the
+        stations do not have, are left out."""
+        stations, evses = self.stations, self._evses
+        entries, _ = spans(stations["first_evse"][rows], stations["evse_count"][rows])
+        evses["seen"][entries] = NOT_SEEN
+        if states:
+            keys = np.array([evse_key(state.station_id, state.evse_uid) for state in states], np.uint64)
+            by_key = entries[np.argsort(evses["key"][entries])]
+            found = np.searchsorted(evses["key"][by_key], keys)
+            found[found == len(by_key)] = 0
+            known = evses["key"][by_key[found]] == keys
+            at = by_key[found[known]]
+            evses["seen"][at] = np.array([status_code(state.status) for state in states])[known]
+            evses["observed_us"][at] = np.array([microseconds(state.observed_at) for state in states])[known]
+            evses["expires_us"][at] = np.array([expiry_us(state.expires_at) for state in states])[known]
+        self._sum_up(rows, now_us)
+
+    def age(self, rows: Rows, now_us: int) -> None:
+        """Let what was observed in these rows hold no longer than it may."""
+        self._sum_up(rows, now_us)
+
+    def _sum_up(self, rows: Rows, now_us: int) -> None:
+        if len(rows):
+            sum_up(self.stations, self._evses, rows, now_us)
+            traits, status = self.stations["traits"], self.stations["status"]
+            traits[rows] = with_status(traits[rows], status[rows])
 
     def matching(self, query: StationQuery, rows: Rows) -> Rows:
         """Those of the rows that are present and pass every filter of the query."""
-        rows = rows[self.present.used[rows]]
-        for codes, code in zip(self._codes.values(), self.codes_of(query), strict=True):
+        stations = self.stations
+        rows = rows[stations["present"][rows]]
+        for name, code in zip(_WORDS, self.codes_of(query), strict=True):
             if code is not None:
-                rows = rows[codes.used[rows] == code]
+                rows = rows[stations[name][rows] == code]
         if query.box is not None:
-            rows = rows[_inside(query.box, self._positions.used[rows])]
+            rows = rows[_inside(query.box, stations["position"][rows])]
         if query.status is not None:
-            rows = rows[self.status.used[rows] == STATUS_CODE[query.status]]
+            rows = rows[stations["status"][rows] == STATUS_CODE[query.status]]
         if query.connector or query.min_power_kw is not None or query.status is not None:
             rows = rows[self._any_connector(query, rows)]
         if query.q is not None:
+            if len(rows) > limits.MAX_TEXTS:
+                raise limits.too_many_texts()
             wanted = folded_text(query.q)
-            rows = np.array([row for row in rows.tolist() if wanted in self.texts[row]], np.intp)
+            rows = np.array([row for row in rows.tolist() if wanted in self._parts(row)[2]], np.intp)
         return rows
 
     def all_rows(self) -> Rows:
         return np.arange(len(self))
 
-    def answer(self, body: bytes, rows: Rows, total: int | None, more: bool) -> Answer:
-        """For a page with these rows."""
-        return Answer(body, total, more, self.versions.used[rows].tobytes() + repr((total, more)).encode())
-
     def codes_of(self, query: StationQuery) -> list[int | None]:
         """For each column of words the code asked for: -1 if no row has it, None if none is asked for."""
         wanted = ((words, getattr(query, name)) for name, words in self._words.items())
-        return [None if word is None else words.find(_fold(word)) for words, word in wanted]
+        return [None if word is None else words.find(folded(word)) for words, word in wanted]
 
     @property
     def buffers(self) -> tuple[NDArray[Any], ...]:
-        """The columns that the compiled search reads, in its order."""
-        if self._buffers is None:
-            columns: tuple[Growing[Any], ...] = (
-                self.ids, self._first_connector, self._connector_count, self.present, self.status, self._positions,
-                *self._codes.values(), self._connector_type, self._connector_status, self._connector_power_w,
-            )  # fmt: skip
-            self._buffers = tuple(column.used for column in columns)
-        return self._buffers
+        """What the compiled search reads, in its order; good until a row is added."""
+        stations, evses, connectors = self.stations, self._evses, self._connectors
+        of_stations = tuple(stations[name] for name in list(_STATIONS)[:_FOR_THE_KERNEL])
+        return (*of_stations, evses["word"], *(connectors[name] for name in _CONNECTORS), self._text["byte"])
 
     def count_by(self, name: str) -> dict[str, int]:
         """Number of present rows with each word that the column `name` has."""
-        counts = np.bincount(self._codes[name].used[self.present.used]).tolist()
+        counts = np.bincount(self.stations[name][self.stations["present"]]).tolist()
         return {word: counts[code] for word, code in self._words[name].items() if word and code < len(counts)}
 
-    def compact(self) -> None:
-        """Drop the rows that are gone; the others move up and keep their order."""
-        self._buffers = None
-        rows = np.flatnonzero(self.present.used)
-        entries, starts = self._entries(rows)
-        for of_connectors in self._connector_columns():
-            of_connectors.keep(entries)
-        for column in self._row_columns():
-            column.keep(rows)
-        self._first_connector.used[:] = starts
-        kept = rows.tolist()
-        self.fragments = [self.fragments[row] for row in kept]
-        self.texts = [self.texts[row] for row in kept]
+    def written(self, row: int) -> bytes:
+        """The row's station as it is now, without the closing brace."""
+        fixed, live, _ = self._parts(row)
+        stations = self.stations
+        updated_at = instant(int(stations["updated_us"][row]))
+        return fixed + filled(
+            live,
+            _STATUS_WORDS[stations["status"][row]],
+            b"%d" % stations["free_count"][row],
+            orjson.dumps(updated_at, option=orjson.OPT_UTC_Z),
+            self._free_in_groups(row),
+        )
 
-    def _row_columns(self) -> Iterable[Growing[Any]]:
-        yield self.ids
-        yield self.points
-        yield self.present
-        yield self.expires_at
-        yield self.stale_since
-        yield self.versions
-        yield self.traits
-        yield self._positions
-        yield self.status
-        yield self._first_connector
-        yield self._connector_count
-        yield from self._codes.values()
+    def _free_in_groups(self, row: int) -> list[int]:
+        entries, _ = spans(*(self.stations[name][row : row + 1] for name in ("first_connector", "connector_count")))
+        words = self._evses["word"][self.stations["first_evse"][row] + self._connectors["evse"][entries]]
+        is_free = words == STATUS_CODE[StationStatus.AVAILABLE]
+        firsts = np.flatnonzero(self._connectors["begins"][entries])
+        counts: list[int] = np.add.reduceat(is_free, firsts, dtype=np.int64).tolist()
+        return counts
 
-    def _connector_columns(self) -> Iterable[Growing[Any]]:
-        yield self._connector_type
-        yield self._connector_power_w
-        yield self._connector_status
-        yield self._connector_seen_s
+    def _parts(self, row: int) -> tuple[bytes, bytes, bytes]:
+        """What is written of the station: its fixed part, its live part, what is searched."""
+        start, fixed, live, searched = (int(self.stations[name][row]) for name in ("text_start", *_TEXT_SIZES))
+        text = self._text["byte"][start : start + fixed + live + searched].tobytes()
+        return text[:fixed], text[fixed : fixed + live], text[fixed + live :]
+
+    def arranged(self, rows: Rows) -> "Columns":
+        """These rows, in this order, as columns of their own, with room to grow."""
+        taken = Columns(self._render)
+        taken._words = self._words
+        taken.stations = self.stations.take(rows, spare=_SPARE + len(rows) // 16)
+        taken._evses = self._taken(taken.stations, rows, self._evses, "first_evse", "evse_count")
+        taken._connectors = self._taken(taken.stations, rows, self._connectors, "first_connector", "connector_count")
+        sizes = np.sum([self.stations[name][rows] for name in _TEXT_SIZES], axis=0)
+        starts = np.cumsum(sizes) - sizes
+        taken._text = Table(_TEXT, int(sizes.sum()) * 17 // 16 + (_SPARE << 10))
+        for part in self._texts(rows, sizes):
+            taken._text.extend({"byte": part})
+        taken.stations["text_start"][:] = starts
+        return taken
+
+    def _texts(self, rows: Rows, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+        text, starts = self._text["byte"], self.stations["text_start"][rows]
+        for begin in range(0, len(rows), _PIECE):
+            some = slice(begin, begin + _PIECE)
+            where = zip(starts[some].tolist(), sizes[some].tolist(), strict=True)
+            yield np.concatenate([text[at : at + size] for at, size in where])
+
+    def _taken(self, to: Table, rows: Rows, table: Table, first: str, count: str) -> Table:
+        """The rows' entries of a table; `to` is told where they are there."""
+        entries, to[first][:] = spans(self.stations[first][rows], self.stations[count][rows])
+        return table.take(entries, spare=_SPARE + len(entries) // 16)
+
+    def extend_from(self, other: "Columns", rows: Rows) -> None:
+        """Add these rows of columns that were made from these, or these from them."""
+        if not len(rows):
+            return
+        moved = other.arranged(rows)
+        stations = {name: moved.stations[name] for name in moved.stations.names()}
+        stations["first_evse"] = stations["first_evse"] + self._evses.size
+        stations["first_connector"] = stations["first_connector"] + self._connectors.size
+        stations["text_start"] = stations["text_start"] + self._text.size
+        self.stations.extend(stations)
+        for table in ("_evses", "_connectors", "_text"):
+            added = getattr(moved, table)
+            getattr(self, table).extend({name: added[name] for name in added.names()})
+
+    def copy_states(self, rows: Rows, other: "Columns", others_rows: Rows) -> None:
+        """What is observed of stations whose content is the same there."""
+        mine, _ = spans(self.stations["first_evse"][rows], self.stations["evse_count"][rows])
+        theirs, _ = spans(other.stations["first_evse"][others_rows], other.stations["evse_count"][others_rows])
+        for name in _EVSES:
+            self._evses[name][mine] = other._evses[name][theirs]
+        for name in ("status", "traits", "version", "free_count", "updated_us", "expires_us", "stale_us"):
+            self.stations[name][rows] = other.stations[name][others_rows]
 
     def place(self, row: int) -> Place:
         """Where the row's station is, and what it has."""
-        longitude, latitude = self._positions.used[row].tolist()
-        return Place(longitude, latitude, int(self.traits.used[row]) & TYPE_BITS)
+        longitude, latitude = self.stations["position"][row].tolist()
+        return Place(longitude, latitude, int(self.stations["traits"][row]) & TYPE_BITS)
 
     def rows_in(self, box: Box | None, types: int) -> Rows:
         """Present rows inside the box that have one of these types (TYPE_BITS)."""
-        rows = np.flatnonzero(self.present.used)
+        rows = np.flatnonzero(self.stations["present"])
         if box is not None:
-            rows = rows[_inside(box, self._positions.used[rows])]
-        return rows[self.traits.used[rows] & np.uint64(types) != 0] if types else rows
+            rows = rows[_inside(box, self.stations["position"][rows])]
+        return rows[self.stations["traits"][rows] & np.uint64(types) != 0] if types else rows
 
     def connectors(self, rows: Rows, groups: NDArray[np.int64]) -> tuple[NDArray[np.void], NDArray[np.int64]]:
         """The connector entries of the rows (fields `type`, `power_w`, `status`, `seen_s`), and the group of each."""
-        numbers, _ = self._entries(rows)
+        numbers, _ = self._connectors_of(rows)
+        of_evse = self._evses_of_connectors(rows, numbers)
         entries = np.empty(len(numbers), _CONNECTOR)
-        for name, column in zip(_CONNECTOR.names or (), self._connector_columns(), strict=True):
-            entries[name] = column.used[numbers]
-        return entries, np.repeat(groups, self._connector_count.used[rows])
+        entries["type"], entries["power_w"] = (self._connectors[name][numbers] for name in ("type", "power_w"))
+        entries["status"] = self._evses["word"][of_evse]
+        seen_us = np.where(self._evses["is_fresh"][of_evse], self._evses["observed_us"][of_evse], 0)
+        entries["seen_s"] = np.clip(seen_us // 1_000_000, 0, np.iinfo(np.uint32).max)
+        return entries, np.repeat(groups, self.stations["connector_count"][rows])
 
-    def _entries(self, rows: Rows) -> tuple[Rows, Rows]:
-        """The connector entries of the rows, one row after the other, and where each row's begin among them."""
-        counts = self._connector_count.used[rows]
-        starts = np.cumsum(counts) - counts
-        return np.arange(counts.sum()) + np.repeat(self._first_connector.used[rows] - starts, counts), starts
+    def _connectors_of(self, rows: Rows) -> tuple[Rows, Rows]:
+        """See `spans`."""
+        return spans(self.stations["first_connector"][rows], self.stations["connector_count"][rows])
+
+    def _evses_of_connectors(self, rows: Rows, entries: Rows) -> Rows:
+        firsts = np.repeat(self.stations["first_evse"][rows], self.stations["connector_count"][rows])
+        evses: Rows = firsts + self._connectors["evse"][entries]
+        return evses
 
     def _any_connector(self, query: StationQuery, rows: Rows) -> Mask:
         """Whether one connector of a row meets all that is asked of type, power and its EVSE's status."""
         if not len(rows):
             return np.zeros(0, np.bool_)
-        entries, starts = self._entries(rows)
+        entries, starts = self._connectors_of(rows)
         good = np.ones(len(entries), np.bool_)
         if query.connector:
-            good &= np.isin(self._connector_type.used[entries], [TYPE_CODE[kind] for kind in query.connector])
+            good &= np.isin(self._connectors["type"][entries], [TYPE_CODE[kind] for kind in query.connector])
         if query.min_power_kw is not None:
-            good &= self._connector_power_w.used[entries] >= power_w(query.min_power_kw)
+            good &= self._connectors["power_w"][entries] >= power_w(query.min_power_kw)
         if query.status is not None:
-            good &= self._connector_status.used[entries] == STATUS_CODE[query.status]
+            good &= self._evses["word"][self._evses_of_connectors(rows, entries)] == STATUS_CODE[query.status]
         return np.logical_or.reduceat(good, starts)
-
-
-def wanted_traits(query: StationQuery) -> tuple[int, int, int]:
-    """Sets of traits for connector, status and power: a row that matches has one of each set that is not empty."""
-    types = sum(1 << TYPE_CODE[kind] for kind in set(query.connector))
-    status = 0 if query.status is None else 1 << _FIRST_STATUS_BIT + STATUS_CODE[query.status]
-    return types, status, _highest_power_bit(query.min_power_kw or 0)
-
-
-def place_of(station: StoredStation) -> Place:
-    """As a row of the station would have it."""
-    return Place(station.longitude, station.latitude, _types(station))
-
-
-def _types(station: StoredStation) -> int:
-    found = {connector["type"] for evse in station.evses for connector in evse.connectors}
-    return sum({1 << TYPE_CODE.get(connector_type, TYPE_CODE["other"]) for connector_type in found})
-
-
-def _traits(station: StoredStation) -> int:
-    connectors = [connector for evse in station.evses for connector in evse.connectors]
-    bits = 1 << _FIRST_STATUS_BIT + STATUS_CODE[station_status(evse.status for evse in station.evses)]
-    bits |= _types(station)
-    strongest_kw = max((connector.get("power_kw", 0) for connector in connectors), default=0)
-    return bits | sum(bit for power_kw, bit in _POWER_BITS if strongest_kw >= power_kw)
-
-
-def _highest_power_bit(power_kw: float) -> int:
-    return max((bit for least_kw, bit in _POWER_BITS if power_kw >= least_kw), default=0)
-
-
-def _expiry(station: StoredStation) -> float:
-    return min((evse.expires_at.timestamp() for evse in station.evses if evse.expires_at), default=_NEVER)
-
-
-def _version(station: StoredStation, fragment: bytes) -> int:
-    """A number of 64 bits for all that is known of a station, the same in every process."""
-    states = [(e.uid, e.evse_id, e.status, e.observed_at, e.stale_since, e.connectors) for e in station.evses]
-    beside = [states, station.created_at, station.licence, station.licence_url, station.attribution]
-    return int.from_bytes(blake2b(fragment + orjson.dumps(beside), digest_size=8).digest())
-
-
-def _stale_since(station: StoredStation) -> float:
-    return max((evse.stale_since.timestamp() for evse in station.evses if evse.stale_since), default=-_NEVER)
-
-
-def _seen_s(evse: EvseState) -> int:
-    return int(evse.observed_at.timestamp()) if evse.observed_at and not evse.stale_since else 0
-
-
-def _connector_entries(evses: Iterable[EvseState]) -> Iterable[tuple[int, int, int, int]]:
-    """(type, power in W, status of its EVSE, when that was seen) of each connector; at least one entry."""
-    unknown = STATUS_CODE[StationStatus.UNKNOWN]
-    empty = True
-    for evse in evses:
-        empty = False
-        status, seen_s = STATUS_CODE[in_station_words(evse.status)], _seen_s(evse)
-        for connector in evse.connectors:
-            power_kw = connector.get("power_kw")
-            power = _NO_POWER if power_kw is None else power_w(power_kw)
-            yield TYPE_CODE.get(connector["type"], TYPE_CODE["other"]), power, status, seen_s
-        if not evse.connectors:
-            yield NO_CONNECTOR, _NO_POWER, status, seen_s
-    if empty:
-        yield NO_CONNECTOR, _NO_POWER, unknown, 0
-
-
-def power_w(power_kw: float) -> int:
-    """Whole watts, as powers are compared."""
-    return round(power_kw * 1000)
-
-
-def _fold(word: str | None) -> str | None:
-    return None if word is None else word.casefold()
-
-
-def folded_text(text: str) -> bytes:
-    """As it is looked for in `Columns.texts`."""
-    return text.casefold().encode("utf-8", "surrogatepass")
-
-
-def _searchable(station: StoredStation) -> bytes:
-    parts = (station.title, station.operator, station.address, station.postal_code, station.city)
-    return folded_text("\n".join(part for part in parts if part))
 
 
 def _inside(box: Box, positions: NDArray[np.float64]) -> Mask:

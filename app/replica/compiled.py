@@ -4,60 +4,81 @@ import struct
 
 import numpy as np
 
-from app.replica import _kernel
+from app.replica import _kernel, limits
 from app.replica.answer import Answer
-from app.replica.columns import STATUS_CODE, Columns, folded_text, power_w, wanted_traits
-from app.replica.sphere import unit_vector
+from app.replica.columns import Columns
+from app.replica.entries import folded_text, power_w
+from app.replica.sphere import Rows, cap_around, unit_vector
+from app.replica.states import STATUS_CODE
+from app.replica.traits import wanted_traits
 from app.stations.query import Box, StationQuery
 
 _POINT = np.dtype([("at", np.float64, 3), ("row", np.int64)])
-_FOUND = np.dtype([("mm", np.int64), ("id", np.int64), ("row", np.int64)])
-_QUERY = struct.Struct("7d3q3Q7i0q")
+_QUERY = struct.Struct("7d4q3Q8i")
 """`Query` in the kernel."""
 _ANY = -2
 _NO_BOX = Box(0, 0, 0, 0)
+_EVERYWHERE = 0.0, 0.0, None
 
 
 class CompiledSearch:
-    """A k-d tree whose leaves are filtered as they are met, and whose answer is joined in one go."""
+    """A k-d tree whose leaves are filtered as they are met, and whose answer is written in one go."""
+
+    @staticmethod
+    def indexed(columns: Columns, rows: Rows) -> Columns:
+        """These rows in the order of a tree."""
+        points = np.empty(len(rows), _POINT)
+        points["at"], points["row"] = columns.stations["at"][rows], rows
+        axes = np.zeros(len(rows), np.uint8)
+        _kernel.build(points, axes)
+        arranged = columns.arranged(points["row"])
+        arranged.stations["axis"][:] = axes
+        _kernel.summarise(arranged.stations["traits"], arranged.stations["below"])
+        return arranged
 
     def __init__(self, columns: Columns) -> None:
-        """Index the rows that there are; later ones are looked at one by one."""
+        """All rows must be in the order of a tree, those added later are looked at one by one."""
         self._columns = columns
         self.size = len(columns)
-        points = np.empty(self.size, _POINT)
-        points["at"], points["row"] = columns.points.used, columns.all_rows()
-        axes = np.zeros(self.size, np.uint8)
-        _kernel.build(points, axes)
-        traits = columns.traits.used[points["row"]]
-        below = np.zeros_like(traits)
-        _kernel.summarise(traits, below)
-        self._tree = points, axes, traits, below
+        self._seen = -1
+        self._held: object
 
     def nearest(self, query: StationQuery, longitude: float, latitude: float) -> Answer:
-        columns = self._columns
-        page, total, more = _kernel.nearest(
-            self._tree,
-            columns.points.used,
-            columns.buffers,
-            columns.texts,
-            self._packed(query, longitude, latitude),
-            b"" if query.q is None else folded_text(query.q),
-        )
-        rows = np.frombuffer(page, _FOUND)["row"]
-        counted = None if query.radius_km is None else total
-        return columns.answer(_kernel.join(columns.fragments, page), rows, counted, more)
+        return self._answer(query, longitude, latitude, query.radius_km, by_id=False)
 
-    def _packed(self, query: StationQuery, longitude: float, latitude: float) -> bytes:
-        return _QUERY.pack(
+    def listed(self, query: StationQuery) -> Answer:
+        where = _EVERYWHERE if query.box is None else cap_around(query.box)
+        return self._answer(query, *where, by_id=True)
+
+    def restated(self, rows: Rows) -> None:
+        _kernel.restate(self._view(), np.asarray(rows, np.int64))
+
+    def _answer(
+        self, query: StationQuery, longitude: float, latitude: float, radius_km: float | None, *, by_id: bool
+    ) -> Answer:
+        text = b"" if query.q is None else folded_text(query.q)
+        packed = _QUERY.pack(
             *unit_vector(longitude, latitude),
             *(query.box or _NO_BOX),
-            -1 if query.radius_km is None else round(query.radius_km * 1e6),
+            -1 if radius_km is None else round(radius_km * 1e6),
             query.skip,
             query.limit,
+            limits.MAX_TEXTS,
             *wanted_traits(query),
             query.bbox is not None,
             _ANY if query.status is None else STATUS_CODE[query.status],
             _ANY if query.min_power_kw is None else power_w(query.min_power_kw),
             *(_ANY if code is None else code for code in self._columns.codes_of(query)),
+            by_id,
         )
+        try:
+            body, versions, total, more = _kernel.nearest(self._view(), packed, text)
+        except OverflowError:
+            raise limits.too_many_texts() from None
+        return Answer.of(body, versions, total if by_id or radius_km is not None else None, more)
+
+    def _view(self) -> object:
+        if self._seen != len(self._columns):
+            self._held = _kernel.hold(self._columns.buffers, self.size)
+            self._seen = len(self._columns)
+        return self._held

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Protocol
 
 from app.errors import DatabaseUnavailableError, NotReadyError, VoltWayError
-from app.replica.columns import Place, Render
+from app.replica.columns import Render
 from app.replica.replica import Replica
+from app.replica.traits import Place
 from app.stations.changes import Changes, FeedPosition
-from app.stations.model import StoredStation
+from app.stations.model import EvseObservation, StoredStation
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +27,18 @@ class Listener(Protocol):
     def loaded(self, position: FeedPosition) -> None:
         """Everything was read anew: anything may be other than it was."""
 
+    def watched(self, places: Mapping[int, Place]) -> set[int]:
+        """Those of the stations, with where they are, that it must be shown when they change."""
+
     def refreshed(
         self,
         before: Mapping[int, Place],
         after: Mapping[int, Place],
-        stations: Sequence[StoredStation],
+        stations: Mapping[int, StoredStation],
         changes: Mapping[int, FeedPosition],
     ) -> None:
-        """Stations were read anew: where they were, and where they are. `changes` names each with its last change."""
+        """Stations have changed: where they were if that may be another place, where they are, and those of them
+        that are `watched` unless they are gone. `changes` names each with its last change."""
 
     def reached(self, position: FeedPosition) -> None:
         """All changes up to there have been told."""
@@ -53,6 +58,9 @@ class CatalogueReader(Protocol):
 
     async def get_many(self, ids: Collection[int], now: datetime) -> list[StoredStation]:
         """Those of the stations that exist."""
+
+    async def observed_of(self, ids: Collection[int]) -> list[EvseObservation]:
+        """What was observed last of each of their EVSEs."""
 
 
 def _utc_now() -> datetime:
@@ -79,6 +87,7 @@ class Follower:
         """When the replica was last known to equal the database; `None`: never yet."""
         self.is_failing = False
         """Whether the last attempt to catch up has failed."""
+        self._rebuilding: asyncio.Task[None] | None = None
         self._turns = asyncio.Lock()
         self._begun = 0
         """How many times it has begun to catch up."""
@@ -131,8 +140,9 @@ class Follower:
             now = self._now()
             if not await self._follow(now):
                 await self._load(now)
-            if self._position is not None:
-                await self._refresh(dict.fromkeys(self.replica.expired(now), self._position), now)
+            if self._position is not None and (aged := self.replica.age(now)):
+                await self._tell({}, {}, dict.fromkeys(aged, self._position), now)
+            self._rebuild_if_due()
             self.caught_up_at = now
             self._ended = self._begun
 
@@ -149,7 +159,7 @@ class Follower:
             changes = await self._reader.changes_after(self._position)
             if changes is None:
                 return False
-            await self._refresh(changes.stations, now)
+            await self._refresh(changes, now)
             self._position = changes.position
             if self._listener:
                 self._listener.reached(changes.position)
@@ -162,18 +172,55 @@ class Follower:
         position = await self._reader.position()  # first: what changes during the reading is then applied again
         replica = Replica(self._render)
         async for page in self._reader.all_stations(now):
-            replica.put(page)
+            replica.put(page, now)
+        await _rebuild(replica)
         self._replica, self._position = replica, position
         if self._listener:
             self._listener.loaded(position)
         logger.info("catalogue_loaded", extra={"stations": len(replica)})
 
-    async def _refresh(self, changes: Mapping[int, FeedPosition], now: datetime) -> None:
-        waiting = iter(changes.items())
+    async def _refresh(self, changes: Changes, now: datetime) -> None:
+        waiting = iter(changes.stations.items())
         while chunk := dict(islice(waiting, _CHUNK)):
-            found = await self._reader.get_many(chunk, now)
-            before = self.replica.places(chunk)
-            self.replica.put(found)
-            self.replica.remove(chunk.keys() - {station.id for station in found})
-            if self._listener:
-                self._listener.refreshed(before, self.replica.places(chunk), found, chunk)
+            rewritten = chunk.keys() & changes.rewritten
+            before = self.replica.places(rewritten)
+            found = await self._reader.get_many(rewritten, now) if rewritten else []
+            observed = chunk.keys() - rewritten
+            states = await self._reader.observed_of(observed) if observed else []
+            self.replica.put(found, now)
+            self.replica.remove(rewritten - {station.id for station in found})
+            self.replica.observe(observed, states, now)
+            await self._tell(before, {station.id: station for station in found}, chunk, now)
+
+    async def _tell(
+        self,
+        before: Mapping[int, Place],
+        stations: dict[int, StoredStation],
+        changes: Mapping[int, FeedPosition],
+        now: datetime,
+    ) -> None:
+        """`stations`: those of them that have been read."""
+        if self._listener is None:
+            return
+        asked = set(stations)
+        while unread := self._listener.watched(after := self.replica.places(changes)) - asked:
+            asked |= unread  # whoever begins to watch during the reading is not forgotten
+            stations |= {station.id: station for station in await self._reader.get_many(unread, now)}
+        self._listener.refreshed(before, after, stations, changes)
+
+    def _rebuild_if_due(self) -> None:
+        if self.replica.is_rebuild_due and (self._rebuilding is None or self._rebuilding.done()):
+            self._rebuilding = asyncio.create_task(self._rebuild(self.replica))
+
+    async def _rebuild(self, replica: Replica) -> None:
+        try:
+            await _rebuild(replica)
+        except Exception:
+            logger.exception("replica_rebuild_failed")
+
+
+async def _rebuild(replica: Replica) -> None:
+    """In another thread, so that searches go on meanwhile."""
+    rebuild = replica.begin_rebuild()
+    await asyncio.to_thread(rebuild.work)
+    replica.end_rebuild(rebuild)

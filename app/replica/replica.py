@@ -1,16 +1,21 @@
 """The searchable catalogue of one process."""
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.replica import availability
+from app.replica import availability, limits
 from app.replica.answer import Answer
 from app.replica.availability import Availability
-from app.replica.columns import Columns, Place, Render
-from app.stations.model import StoredStation
+from app.replica.columns import Columns, Render
+from app.replica.sphere import Rows
+from app.replica.states import microseconds
+from app.replica.traits import Place
+from app.stations.model import EvseObservation, StoredStation
 from app.stations.query import Box, StationQuery
 
 try:
@@ -25,7 +30,7 @@ _MIN_UNINDEXED = 1_000
 
 
 class Search(Protocol):
-    """Finds the nearest rows of the columns that it was made for."""
+    """Finds stations in the columns that it was made for."""
 
     size: int
     """Rows in the index, which are the first ones; later ones are looked at one by one."""
@@ -33,50 +38,89 @@ class Search(Protocol):
     def nearest(self, query: StationQuery, longitude: float, latitude: float) -> Answer:
         """The page that the query asks for, by distance in whole millimetres, ties by id."""
 
+    def listed(self, query: StationQuery) -> Answer:
+        """The page that the query asks for, by id."""
+
+    def restated(self, rows: Rows) -> None:
+        """What is observed of these rows has changed."""
+
+
+class SearchClass(Protocol):
+    """Makes a Search."""
+
+    def indexed(self, columns: Columns, rows: Rows) -> Columns:
+        """A copy of these rows, in an order that the search can work with."""
+
+    def __call__(self, columns: Columns) -> Search:
+        """For columns that `indexed` has made."""
+
 
 class Replica:
     """Stations in columns: those up to the last rebuild in an exact index, the few later ones looked at one by one.
 
-    Not to be used from several threads at once.
+    Not to be used from several threads at once, except for `Rebuild.work`.
     """
 
     def __init__(self, render: Render, compiled: bool = HAS_KERNEL) -> None:
         """`compiled`: search by the compiled kernel, which is faster and gives the same answers."""
+        self._class = _search_class(compiled)
         self._columns = Columns(render)
-        self._row_of: dict[int, int] = {}
-        self._index = _search_class(compiled)
-        self._search: Search = self._index(self._columns)
+        self._search = self._class(self._columns)
+        self._rows = _RowNumbers(self._columns.stations["id"])
+        self._rebuild: Rebuild | None = None
 
     def __len__(self) -> int:
-        return len(self._row_of)
+        return len(self._rows)
 
-    def put(self, stations: Sequence[StoredStation]) -> None:
-        """Add stations, or replace those with the same ids; each at most once in one call."""
-        self._forget(station.id for station in stations)
+    def put(self, stations: Sequence[StoredStation], now: datetime | None = None) -> None:
+        """Add stations, or replace those with the same ids; each at most once in one call. `now`: their states are
+        as of then."""
+        ids = [station.id for station in stations]
+        self._forget(ids)
         first = len(self._columns)
-        self._columns.append(stations)
-        self._row_of.update((station.id, first + n) for n, station in enumerate(stations))
-        self._rebuild_if_due()
+        self._columns.append(stations, microseconds(now or datetime.now(UTC)))
+        self._rows.put(ids, first)
 
     def remove(self, ids: Iterable[int]) -> None:
         """Drop stations; ids that are not there are ignored."""
-        self._forget(ids)
-        self._rebuild_if_due()
+        self._forget(list(ids))
+
+    def observe(self, ids: Collection[int], states: Sequence[EvseObservation], now: datetime) -> None:
+        """Take these for all that is known of the EVSEs of these stations; ids that are not there are ignored."""
+        rows = self._rows.find(ids)
+        self._restated(rows[rows >= 0], lambda rows: self._columns.observe(rows, states, microseconds(now)))
+
+    def age(self, now: datetime) -> list[int]:
+        """Let no status hold longer than it may; return the stations that this concerns."""
+        stations = self._columns.stations
+        rows = np.flatnonzero(stations["present"] & (stations["expires_us"] <= microseconds(now)))
+        self._restated(rows, lambda rows: self._columns.age(rows, microseconds(now)))
+        ids: list[int] = stations["id"][rows].tolist()
+        return ids
+
+    def _restated(self, rows: Rows, write: Callable[[Rows], None]) -> None:
+        if len(rows):
+            write(rows)
+            self._search.restated(rows)
+            if self._rebuild:
+                self._rebuild.restated.update(self._columns.stations["id"][rows].tolist())
 
     def version_of(self, station_id: int) -> int | None:
         """A number that changes with anything that is known of the station; `None` when it is not there."""
-        row = self._row_of.get(station_id)
-        return None if row is None else int(self._columns.versions.used[row])
+        row = self._rows.get(station_id)
+        return None if row is None else int(self._columns.stations["version"][row])
 
     def places(self, ids: Iterable[int]) -> dict[int, Place]:
         """Of those of the stations that are there."""
-        rows = ((station_id, self._row_of.get(station_id)) for station_id in ids)
+        rows = ((station_id, self._rows.get(station_id)) for station_id in ids)
         return {station_id: self._columns.place(row) for station_id, row in rows if row is not None}
 
     def availability_of(self, ids: Sequence[int]) -> tuple[Availability, dict[int, Availability]]:
         """Of those of the stations that are there, together and each by itself."""
-        found = [station_id for station_id in dict.fromkeys(ids) if station_id in self._row_of]
-        rows = np.array([self._row_of[station_id] for station_id in found], np.intp)
+        asked = list(dict.fromkeys(ids))
+        rows = self._rows.find(asked)
+        found = [station_id for station_id, row in zip(asked, rows.tolist(), strict=True) if row >= 0]
+        rows = rows[rows >= 0]
         apart = dict(zip(found, availability.each(self._columns, rows), strict=True))
         return availability.summed_up(self._columns, rows), apart
 
@@ -88,56 +132,130 @@ class Replica:
     def ids_in(self, box: Box | None, types: int) -> list[int]:
         """Stations inside the box (None: anywhere) that have one of these types of connector (0: any or none), by
         id."""
-        columns = self._columns
-        return sorted(columns.ids.used[columns.rows_in(box, types)].tolist())
+        return sorted(self._columns.stations["id"][self._columns.rows_in(box, types)].tolist())
 
     def stale_since(self, moment: datetime) -> list[int]:
         """Stations with a live status that ceased to hold at that moment or later."""
-        columns = self._columns
-        rows = columns.present.used & (columns.stale_since.used >= moment.timestamp())
-        return [int(station_id) for station_id in columns.ids.used[rows]]
+        stations = self._columns.stations
+        ids: list[int] = stations["id"][stations["present"] & (stations["stale_us"] >= microseconds(moment))].tolist()
+        return ids
 
     def count_by_source(self) -> dict[str, int]:
         """Number of stations of each source."""
         return self._columns.count_by("source")
 
-    def expired(self, now: datetime) -> list[int]:
-        """Ids of stations with a live status that has ceased to hold: they must be read anew."""
-        columns = self._columns
-        due = columns.present.used & (columns.expires_at.used <= now.timestamp())
-        return [int(station_id) for station_id in columns.ids.used[due]]
-
     def search(self, query: StationQuery) -> Answer:
-        """Nearest first from the query's position, ties by id; without a position, by id."""
+        """Nearest first from the query's position, ties by id; without a position, by id. Raises TooDearError."""
+        if limits.MAX_SKIP < query.skip < len(self):
+            raise limits.too_deep()
         if query.latitude is None or query.longitude is None:
-            return self._listed(query)
+            return self._search.listed(query)
         return self._search.nearest(query, query.longitude, query.latitude)
 
-    def _listed(self, query: StationQuery) -> Answer:
-        columns = self._columns
-        rows = columns.matching(query, columns.all_rows())
-        end = query.skip + query.limit
-        page = rows[np.argsort(columns.ids.used[rows])][query.skip : end]
-        body = b"[%b]" % b",".join([columns.fragments[row] + b"}" for row in page.tolist()])
-        return columns.answer(body, page, total=len(rows), more=end < len(rows))
+    def _forget(self, ids: Sequence[int]) -> None:
+        rows = self._rows.pop(ids)
+        self._columns.stations["present"][rows] = False
+        if self._rebuild:
+            self._rebuild.rewritten.update(ids)
 
-    def _forget(self, ids: Iterable[int]) -> None:
-        for station_id in ids:
-            row = self._row_of.pop(station_id, None)
-            if row is not None:
-                self._columns.present.used[row] = False
-
-    def _rebuild_if_due(self) -> None:
-        """Index again when the rows appended since, or gone, are many enough to slow searches down."""
+    @property
+    def is_rebuild_due(self) -> bool:
+        """Whether the rows appended since the last one, or gone, are many enough to slow searches down."""
         unindexed = len(self._columns) - self._search.size
-        gone = len(self._columns) - len(self._row_of)
-        if max(unindexed, gone) > max(_MIN_UNINDEXED, self._search.size // 8):
-            self._columns.compact()
-            self._row_of = {int(station_id): row for row, station_id in enumerate(self._columns.ids.used)}
-            self._search = self._index(self._columns)
+        gone = len(self._columns) - len(self)
+        return max(unindexed, gone) > max(_MIN_UNINDEXED, self._search.size // 64)
+
+    def begin_rebuild(self) -> "Rebuild":
+        """What must be done to index all rows anew: `work`, in whatever thread, then `end_rebuild`."""
+        self._rebuild = Rebuild(self._columns, self._class, self._columns.stations["present"].nonzero()[0])
+        return self._rebuild
+
+    def end_rebuild(self, rebuild: "Rebuild") -> None:
+        """Put the new columns in the place of the old, with what has changed meanwhile."""
+        old, new = self._columns, rebuild.columns
+        ids = new.stations["id"]
+        rows = _RowNumbers(ids)
+        new.stations["present"][rows.pop(rebuild.rewritten)] = False
+        restated = rebuild.restated - rebuild.rewritten
+        mine, theirs = rows.find(restated), self._rows.find(restated)
+        new.copy_states(mine, old, theirs)
+        size = len(new)
+        written = [station_id for station_id in rebuild.rewritten if self._rows.get(station_id) is not None]
+        self._columns, self._search, self._rebuild = new, self._class(new), None
+        new.extend_from(old, self._rows.find(written))
+        rows.put(written, size)
+        self._rows = rows
+        self._search.restated(mine)
+
+    def rebuild(self) -> None:
+        """All of it at once."""
+        rebuild = self.begin_rebuild()
+        rebuild.work()
+        self.end_rebuild(rebuild)
 
 
-def _search_class(compiled: bool) -> Callable[[Columns], Search]:
+class Rebuild:
+    """Columns made anew while the old ones are still in use."""
+
+    def __init__(self, old: Columns, search: SearchClass, rows: Rows) -> None:
+        self._old, self._search, self._rows = old, search, rows
+        self.columns: Columns
+        self.rewritten: set[int] = set()
+        """Stations that have come, changed or gone since."""
+        self.restated: set[int] = set()
+        """Stations of which something else has been observed since."""
+
+    def work(self) -> None:
+        self.columns = self._search.indexed(self._old, self._rows)
+
+
+class _RowNumbers:
+    """Where each station is: those that were there at first found in an ordered array, the others in a dictionary."""
+
+    def __init__(self, ids: NDArray[np.int64]) -> None:
+        self._ids = ids
+        self._by_id = np.argsort(ids)
+        self._later: dict[int, int] = {}
+        """-1: gone."""
+        self._count = len(ids)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def find(self, ids: Collection[int]) -> Rows:
+        """Row of each, -1 for one that is not there."""
+        wanted = np.fromiter(ids, np.int64, len(ids))
+        rows = np.full(len(ids), -1, np.intp)
+        if len(self._ids):
+            at = np.minimum(np.searchsorted(self._ids, wanted, sorter=self._by_id), len(self._ids) - 1)
+            known = self._by_id[at]
+            rows = np.where(self._ids[known] == wanted, known, rows)
+        if self._later:
+            at_first = zip(ids, rows.tolist(), strict=True)
+            rows = np.array([self._later.get(station_id, row) for station_id, row in at_first], np.intp)
+        return rows
+
+    def get(self, station_id: int) -> int | None:
+        row = self._later.get(station_id)
+        if row is None:
+            row = int(self.find([station_id])[0]) if station_id < 1 << 63 else -1
+        return None if row < 0 else row
+
+    def put(self, ids: Sequence[int], first: int) -> None:
+        """They have these rows, one after the other; none of them is there."""
+        self._later.update((station_id, first + n) for n, station_id in enumerate(ids))
+        self._count += len(ids)
+
+    def pop(self, ids: Collection[int]) -> Rows:
+        """The rows of those that are there, which are then gone."""
+        rows = self.find(ids)
+        there = rows >= 0
+        self._later.update(dict.fromkeys(compress(ids, there.tolist()), -1))
+        self._count -= int(there.sum())
+        return rows[there]
+
+
+def _search_class(compiled: bool) -> SearchClass:
     if compiled:
         return CompiledSearch
     from app.replica.arrays import ArraySearch  # noqa: PLC0415 - scipy takes 0.4 s to import

@@ -10,6 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from app.stations.query import Box
+
 EARTH_RADIUS_KM = 6371.0088
 """Mean radius R1 of WGS 84 (IUGG)."""
 
@@ -48,3 +50,17 @@ def distances_mm(points: Vectors, origin: Vectors) -> NDArray[np.int64]:
 def chord_of(radius_km: float) -> float:
     """Length of the chord under an arc, in Earth radii."""
     return 2 * math.sin(min(radius_km / EARTH_RADIUS_KM, math.pi) / 2) + CHORD_MARGIN
+
+
+def cap_around(box: Box) -> tuple[float, float, float | None]:
+    """Longitude and latitude in degrees, and a radius in km, of a circle that the box lies in; `None`: everywhere.
+
+    No point of a box that is at most 180° wide is farther from its middle than its corners."""
+    width = (box.east - box.west) % 360 if box.east != box.west else 0.0
+    if width > 180 or (box.east - box.west) == 360:
+        return 0.0, 0.0, None
+    centre = box.west + width / 2, (box.south + box.north) / 2
+    origin = unit_vectors(*(np.array(each) for each in centre))
+    edges = np.array([box.west, box.west + width])
+    corners = unit_vectors(*np.meshgrid(edges, np.array([box.south, box.north]))).reshape(-1, 3)
+    return *centre, float(distances_mm(corners, origin).max()) / 1e6 + 0.001

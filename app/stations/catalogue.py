@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database
 from app.errors import DatabaseUnavailableError
-from app.stations import feed, repository
+from app.stations import feed, live, repository
 from app.stations.changes import Changes, FeedPosition
-from app.stations.model import StoredStation
+from app.stations.model import EvseObservation, StoredStation
 
 
 class Catalogue:
@@ -36,6 +36,10 @@ class Catalogue:
     async def get_many(self, ids: Collection[int], now: datetime) -> list[StoredStation]:
         async with self._reading() as session:
             return await repository.get_many(session, ids, now)
+
+    async def observed_of(self, ids: Collection[int]) -> list[EvseObservation]:
+        async with self._reading() as session:
+            return await live.observed_of(session, ids)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncSession]:

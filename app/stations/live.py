@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.base import UtcDateTime
 from app.db.bulk import upsert_many
 from app.db.dialect import take_turns
+from app.stations.model import EvseObservation
 from app.stations.status import expires_at
 from app.stations.tables import EvseKey, EvseStatusRow, Station
 from app.stations.vocabulary import EvseStatus
@@ -146,6 +147,15 @@ async def count_by_source(session: AsyncSession, now: datetime) -> list[LiveCoun
     stale = func.count().filter(columns.expires_at <= now)
     rows = await session.execute(select(columns.source, func.count(), stale).group_by(columns.source))
     return [LiveCount(source, of_source - old, old) for source, of_source, old in rows]
+
+
+async def observed_of(session: AsyncSession, station_ids: Collection[int]) -> list[EvseObservation]:
+    """The newest of every EVSE of these stations."""
+    columns = _STATUS.c
+    rows = await session.execute(
+        select(*(columns[name] for name in EvseObservation._fields)).where(columns.station_id.in_(station_ids))
+    )
+    return [EvseObservation(*row) for row in rows]
 
 
 async def became_stale(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 from uuid import uuid4
 
 import orjson
@@ -208,3 +208,34 @@ class StoredStation:
     licence: str | None
     licence_url: str | None
     attribution: str | None
+
+
+class EvseObservation(NamedTuple):
+    """The newest that was observed of an EVSE."""
+
+    station_id: int
+    evse_uid: str
+    status: str
+    """An EvseStatus, unless a hand has written another word."""
+    observed_at: datetime
+    expires_at: datetime | None
+    """When it ceases to hold; `None`: it holds until it is replaced."""
+
+
+class ConnectorGroup(NamedTuple):
+    """Connectors of one station that are of equal type and power."""
+
+    type: str
+    power_kw: float | None
+    evses: list[int]
+    """Of each of them, at which place in the station's list its EVSE is."""
+
+
+def connector_groups(station: StoredStation) -> list[ConnectorGroup]:
+    """The strongest first."""
+    groups: dict[tuple[str, float | None], list[int]] = {}
+    for n, evse in enumerate(station.evses):
+        for connector in evse.connectors:
+            groups.setdefault((connector["type"], connector.get("power_kw")), []).append(n)
+    ordered = sorted(groups.items(), key=lambda group: (-(group[0][1] or 0), group[0][0]))
+    return [ConnectorGroup(*key, evses) for key, evses in ordered]

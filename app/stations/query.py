@@ -82,9 +82,10 @@ class Parameters(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _parameters_are_known(cls, given: Any) -> Any:
-        unknown = [name for name in given if name not in cls.model_fields]
+        fields = cls.__pydantic_fields__
+        unknown = [name for name in given if name not in fields]
         if unknown:
-            known = ", ".join(cls.model_fields)
+            known = ", ".join(fields)
             raise PydanticCustomError(
                 "unknown_parameter",
                 "There is no such parameter; known are: {known}",

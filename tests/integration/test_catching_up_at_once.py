@@ -12,7 +12,7 @@ from app.replica import Follower
 from app.stations import repository
 from app.stations.catalogue import Catalogue
 from app.stations.changes import Changes, FeedPosition
-from app.stations.model import StoredStation
+from app.stations.model import EvseObservation, StoredStation
 from tests.make import NOW, station
 
 
@@ -40,6 +40,9 @@ class Gate:
 
     async def get_many(self, ids: Collection[int], now: datetime) -> list[StoredStation]:
         return await self._catalogue.get_many(ids, now)
+
+    async def observed_of(self, ids: Collection[int]) -> list[EvseObservation]:
+        return await self._catalogue.observed_of(ids)
 
 
 async def _write(database: Database, name: str) -> None:

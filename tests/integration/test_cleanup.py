@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from app.db import Database
 from app.ingest.cleanup import DOWNLOADS_KEPT_FOR, Retention, clean_up
 from app.replica import Follower
+from app.replica.slots import Fragment
 from app.stations import Station, live, repository, runs
 from app.stations.catalogue import Catalogue
 from app.stations.tables import EvseStatusRow, ImportRun
@@ -40,7 +41,7 @@ async def test_stations_that_vanished_long_ago_go_with_their_status(database: Da
         await live.observe(session, "test", seen, NOW)
         await repository.remove(session, "test", [str(n) for n in range(2_400)], NOW - timedelta(days=61))
         await repository.remove(session, "test", [str(n) for n in range(2_400, 2_450)], NOW - timedelta(days=59))
-    follower = Follower(Catalogue(database), lambda stored: str(stored.id).encode())
+    follower = Follower(Catalogue(database), lambda stored: Fragment(str(stored.id).encode(), b""))
     await follower.catch_up()
     assert await clean_up(database, tmp_path, KEPT, NOW) == NOTHING | {"stations_deleted": 2_400}
     async with database.open_session(read_only=True) as session:

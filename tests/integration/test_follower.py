@@ -165,7 +165,7 @@ async def test_a_live_status_is_shown_until_it_is_too_old(
     assert _statuses(follower) == ["unknown"]
     available = StationQuery.model_validate({"status": "available"})
     assert follower.replica.search(available).body == b"[]"
-    assert follower.replica.expired(clock.now) == []  # read anew once, not at every poll
+    assert follower.replica.age(clock.now) == []  # told of once, not at every poll
 
 
 async def test_a_word_written_by_hand_poisons_nothing(database: Database, follower: Follower) -> None:

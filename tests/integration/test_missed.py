@@ -8,6 +8,7 @@ import pytest
 from app.db import Database
 from app.live import Hub, TooFarBackError, Watch, missed, present
 from app.replica import Follower
+from app.replica.slots import Fragment
 from app.stations import live, repository
 from app.stations.catalogue import Catalogue
 from app.stations.changes import FEED_START, FeedPosition
@@ -31,7 +32,7 @@ class Process:
         self.now = NOW
         self.hub = Hub(lambda place, *_: place.encode(), 10)
         self.catalogue = Catalogue(database)
-        self.follower = Follower(self.catalogue, lambda _: b"{}", lambda: self.now, listener=self.hub)
+        self.follower = Follower(self.catalogue, lambda _: Fragment(b"{", b""), lambda: self.now, listener=self.hub)
 
     async def knows(self, watch: Watch) -> dict[int, str]:
         stations = present(self.catalogue, self.follower.replica, watch, self.now)

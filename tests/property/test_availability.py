@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.replica import Replica
 from app.replica.availability import Availability
+from app.replica.slots import Fragment
 from app.stations.model import EvseState, StoredStation
 from app.stations.query import Box
 from app.stations.status import in_station_words, station_status
@@ -72,7 +73,7 @@ def _assert_same(found: Availability, stations: list[StoredStation]) -> None:
 
 @given(catalogues())
 def test_counts_are_those_of_a_plain_count(stations: list[StoredStation]) -> None:
-    replica = Replica(lambda station: b"{}")
+    replica = Replica(lambda station: Fragment(b"{", b""))
     replica.put(stations)
     together, apart = replica.availability_of([*range(1, 100), 1])
     _assert_same(together, stations)
@@ -86,6 +87,6 @@ def test_counts_are_those_of_a_plain_count(stations: list[StoredStation]) -> Non
 
 @pytest.mark.parametrize("most", [0, 1])
 def test_too_many_stations_are_only_counted(most: int) -> None:
-    replica = Replica(lambda station: b"{}")
+    replica = Replica(lambda station: Fragment(b"{", b""))
     replica.put([stored(n, *INSIDE, []) for n in (1, 2)])
     assert replica.availability_in(Box(0.0, 0.0, 10.0, 10.0), most) == 2

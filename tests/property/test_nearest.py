@@ -3,6 +3,8 @@
 import math
 import os
 import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -11,10 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.replica import Replica
-from app.replica import replica as replica_module
+from app.api.v1 import render
+from app.errors import TooDearError
+from app.replica import Replica, limits
 from app.replica.replica import HAS_KERNEL
-from app.stations.model import EvseState, StoredStation
+from app.replica.slots import Fragment
+from app.stations.model import EvseObservation, EvseState, StoredStation
 from app.stations.query import StationQuery
 from app.stations.status import in_station_words, station_status
 from app.stations.vocabulary import ConnectorType, EvseStatus, StationStatus
@@ -70,14 +74,17 @@ def catalogues(draw: st.DrawFn) -> list[StoredStation]:
 def _station(
     number: int, place: tuple[float, float], operator: str | None, equipment: list[tuple[EvseStatus, Any]]
 ) -> StoredStation:
-    states = [evse_state(str(n), status, *connectors) for n, (status, connectors) in enumerate(equipment)]
+    stated = [evse_state(str(n), status, *connectors) for n, (status, connectors) in enumerate(equipment)]
+    states = [replace(evse, stated_status=evse.status) for evse in stated]
     return stored(number, *place, states, operator=operator, country="DE" if number % 2 else "FR")
 
 
 def _replica(stations: list[StoredStation], compiled: bool) -> Replica:
-    replica = Replica(lambda station: b'{"id":%d}' % station.id, compiled)
+    replica = Replica(lambda station: Fragment(b'{"id":%d' % station.id, b""), compiled)
     for start in range(0, len(stations), 7):
         replica.put(stations[start : start + 7])
+        if start % 5 == 0:
+            replica.rebuild()
     return replica
 
 
@@ -192,24 +199,110 @@ def test_a_list_without_position_is_by_id(
     assert (answer.total, answer.more) == (len(expected), skip + limit < len(expected))
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(stations=catalogues(), data=st.data())
-def test_a_changed_catalogue_is_searched_as_a_new_one(stations: list[StoredStation], data: st.DataObject) -> None:
-    """Whatever is replaced, moved, added or removed, and whenever the index is rebuilt."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replica_module, "_MIN_UNINDEXED", data.draw(st.sampled_from((0, 5, 1000))))
-        replica = _replica(stations, data.draw(engines))
-        present = {station.id: station for station in stations}
-        for place in data.draw(st.lists(places, max_size=20)):
-            number = data.draw(st.integers(1, len(stations) + 3))
-            if data.draw(st.booleans()):
-                present[number] = _station(number, place, "Alpha", [(EvseStatus.AVAILABLE, [])])
-                replica.put([present[number]])
-            else:
+def test_a_changed_catalogue_is_as_a_new_one(stations: list[StoredStation], data: st.DataObject) -> None:
+    """Whatever is replaced, moved, added, removed or observed, and while the index is made anew."""
+    engine = data.draw(engines)
+    replica = Replica(render.summary, engine)
+    replica.put(stations, _NOW)
+    present = {station.id: station for station in stations}
+    rebuild = None
+    for place in data.draw(st.lists(places, max_size=25)):
+        number = data.draw(st.integers(1, len(stations) + 3))
+        match data.draw(st.sampled_from(("put", "remove", "observe", "observe", "begin", "work", "end"))):
+            case "put":
+                present[number] = _station(number, place, "Alpha", data.draw(evses))
+                replica.put([present[number]], _NOW)
+            case "remove":
                 present.pop(number, None)
                 replica.remove([number])
-        assert len(replica) == len(present)
-        _check(replica, list(present.values()), StationQuery(longitude=13.4, latitude=52.5, limit=1000))
+            case "observe":
+                ids = data.draw(st.sets(st.integers(1, len(stations) + 3), max_size=4))
+                seen = [_observation(each, str(uid), data) for each in ids for uid in data.draw(st.sets(_UIDS))]
+                replica.observe(ids, seen, _NOW)
+                present |= {each: _observed(present[each], seen) for each in ids if each in present}
+            case "begin" if rebuild is None:
+                rebuild = replica.begin_rebuild()
+            case "work" if rebuild is not None:
+                rebuild.work()
+            case "end" if rebuild is not None:
+                rebuild.work()
+                replica.end_rebuild(rebuild)
+                rebuild = None
+    new = Replica(render.summary, not engine and HAS_KERNEL)
+    new.put(list(present.values()), _NOW)
+    new.rebuild()
+    assert len(replica) == len(present)
+    for asked in ({}, {"longitude": 13.4, "latitude": 52.5}, {"bbox": "13,52,14,53"}, {"status": "available"}):
+        query = StationQuery(limit=1000, **asked)
+        one, other = replica.search(query), new.search(query)
+        assert (orjson.loads(one.body), one.version) == (orjson.loads(other.body), other.version)
+        if query.longitude is not None:
+            _check(replica, list(present.values()), query)
+
+
+_NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+_UIDS = st.integers(0, 5)
+
+
+def _observation(station_id: int, uid: str, data: st.DataObject) -> EvseObservation:
+    expiries = st.sampled_from((None, _NOW, _NOW + timedelta(hours=1), _NOW - timedelta(hours=1)))
+    observed_at = data.draw(st.datetimes(timezones=st.just(UTC)))
+    return EvseObservation(
+        station_id, uid, data.draw(st.sampled_from(list(EvseStatus))).value, observed_at, data.draw(expiries)
+    )
+
+
+def _observed(station: StoredStation, seen: list[EvseObservation]) -> StoredStation:
+    newest = {(each.station_id, each.evse_uid): each for each in seen}
+    evses = []
+    for evse in station.evses:
+        of_evse = newest.get((station.id, evse.uid))
+        stated = EvseStatus(evse.stated_status or EvseStatus.UNKNOWN)
+        bare = replace(evse, status=stated, observed_at=None, expires_at=None, stale_since=None)
+        if of_evse is None:
+            evses.append(bare)
+        elif of_evse.expires_at is None or of_evse.expires_at > _NOW:
+            status = EvseStatus(of_evse.status)
+            until = of_evse.expires_at
+            evses.append(replace(bare, status=status, observed_at=of_evse.observed_at, expires_at=until))
+        else:
+            evses.append(replace(bare, observed_at=of_evse.observed_at, stale_since=of_evse.expires_at))
+    return replace(station, evses=evses)
+
+
+@with_each_engine
+def test_what_would_hold_up_others_is_refused(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_TEXTS", 50)
+    monkeypatch.setattr(limits, "MAX_SKIP", 50)
+    replica = _replica([stored(n, n / 100, 0, [], country="DE" if n % 2 else "FR") for n in range(1, 101)], compiled)
+    position = {"longitude": 0, "latitude": 0}
+    for where in ({}, position):
+        for asked in ({"q": "nothing"}, {"skip": 51}):
+            with pytest.raises(TooDearError, match=next(iter(asked))):
+                replica.search(StationQuery(**where, **asked))
+        assert replica.search(StationQuery(q="nothing", country="FR", **where)).body == b"[]"
+        assert len(orjson.loads(replica.search(StationQuery(skip=50, **where)).body)) == 50
+        assert replica.search(StationQuery(skip=100, **where)).body == b"[]"
+    assert replica.search(StationQuery(skip=100, radius_km=500, **position)).total == 100
+
+
+@with_each_engine
+def test_states_cease_to_hold_by_themselves(compiled: bool) -> None:
+    replica = Replica(render.summary, compiled)
+    stations = [_station(n, (0, n / 100), None, [(EvseStatus.UNKNOWN, [])]) for n in range(1, 101)]
+    replica.put(stations, _NOW)
+    replica.rebuild()
+    for station in stations:
+        until = _NOW + timedelta(minutes=station.id)
+        replica.observe([station.id], [EvseObservation(station.id, "0", "AVAILABLE", _NOW, until)], _NOW)
+    free = StationQuery(longitude=0, latitude=0, status=StationStatus.AVAILABLE, limit=1000)
+    for minutes in (0, 1, 50, 99, 100):
+        aged = replica.age(_NOW + timedelta(minutes=minutes))
+        found = [item["id"] for item in orjson.loads(replica.search(free).body)]
+        assert found == list(range(minutes + 1, 101))
+        assert not set(aged) & set(found)
 
 
 @with_each_engine

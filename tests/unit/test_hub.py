@@ -12,6 +12,7 @@ from app.errors import TooManyReadersError
 from app.live import Hub, Reader, Watch
 from app.live.hub import MAX_PENDING, SLICE_BYTES
 from app.replica import Replica
+from app.replica.slots import Fragment
 from app.stations.changes import FeedPosition
 from app.stations.model import StoredStation
 from app.stations.query import Box
@@ -51,7 +52,7 @@ class Catalogue:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._replica = Replica(lambda station: b"{}")
+        self._replica = Replica(lambda station: Fragment(b"{", b""))
         self._seq = 0
         self.stations: dict[int, StoredStation] = {}
 
@@ -69,7 +70,10 @@ class Catalogue:
         found = [self.stations[each] for each in changes if each in self.stations]
         self._replica.put(found)
         self._replica.remove(changes.keys() - self.stations.keys())
-        self._hub.refreshed(before, self._replica.places(changes), found, changes)
+        after = self._replica.places(changes)
+        watched = self._hub.watched(after)
+        shown = {station.id: station for station in found if station.id in watched}
+        self._hub.refreshed(before, after, shown, changes)
         self._hub.reached(FeedPosition(0, self._seq))
 
 

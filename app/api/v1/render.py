@@ -1,25 +1,32 @@
 """Stations as the JSON of version 1."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from app.stations.model import StoredStation
+from app.replica import slots
+from app.replica.slots import Fragment
+from app.stations.model import ConnectorGroup, StoredStation, connector_groups
 from app.stations.status import station_status
 from app.stations.vocabulary import EvseStatus
 
 
-def summary(station: StoredStation) -> bytes:
-    """An item of a search, complete but for the distance; the shape is `StationSummary`."""
-    return orjson.dumps(_summary(station), option=orjson.OPT_UTC_Z)
+def summary(station: StoredStation) -> Fragment:
+    """An item of a search, complete but for the distance and what is filled in; the shape is `StationSummary`."""
+    groups = [(group, slots.FREE_IN_GROUP) for group in connector_groups(station)]
+    live = orjson.dumps(_live(slots.STATUS, slots.FREE, slots.UPDATED, groups))
+    fixed = orjson.dumps(_fixed(station), option=orjson.OPT_UTC_Z)
+    return Fragment(fixed[:-1], b"," + slots.unquoted(live)[1:-1])
 
 
 def detail(station: StoredStation) -> bytes:
     """One station with all that is known of it; the shape is `StationDetail`."""
     return orjson.dumps(
         {
-            **_summary(station),
+            **_fixed(station),
+            **_live_now(station),
             "evses": [
                 {
                     "uid": evse.uid,
@@ -80,7 +87,8 @@ def _updated_at(station: StoredStation) -> datetime | None:
     return max(seen, default=None)
 
 
-def _summary(station: StoredStation) -> dict[str, Any]:
+def _fixed(station: StoredStation) -> dict[str, Any]:
+    """What changes only with the record."""
     powers = [c["power_kw"] for evse in station.evses for c in evse.connectors if "power_kw" in c]
     return {
         "id": station.id,
@@ -95,26 +103,34 @@ def _summary(station: StoredStation) -> dict[str, Any]:
         "access": station.access,
         "opening_hours": station.opening_hours,
         "price": station.price,
-        "status": station_status(evse.status for evse in station.evses),
-        "evse_count": len(station.evses),
-        "available_count": _available_count(station),
-        "updated_at": _updated_at(station),
-        "max_power_kw": max(powers, default=None),
-        "connectors": _connector_groups(station),
         "source": station.source,
         "external_id": station.external_id,
         "last_updated": station.last_updated,
+        "evse_count": len(station.evses),
+        "max_power_kw": max(powers, default=None),
     }
 
 
-def _connector_groups(station: StoredStation) -> list[dict[str, Any]]:
-    """Connectors of equal type and power together, the strongest first."""
-    groups: dict[tuple[str, float | None], dict[str, Any]] = {}
-    for evse in station.evses:
-        free = evse.status is EvseStatus.AVAILABLE
-        for connector in evse.connectors:
-            key = connector["type"], connector.get("power_kw")
-            group = groups.setdefault(key, {"type": key[0], "power_kw": key[1], "total": 0, "available": 0})
-            group["total"] += 1
-            group["available"] += free
-    return sorted(groups.values(), key=lambda group: (-(group["power_kw"] or 0), group["type"]))
+def _live_now(station: StoredStation) -> dict[str, Any]:
+    is_free = [evse.status is EvseStatus.AVAILABLE for evse in station.evses]
+    groups = [(group, sum(is_free[n] for n in group.evses)) for group in connector_groups(station)]
+    status = station_status(evse.status for evse in station.evses)
+    return _live(status, sum(is_free), _updated_at(station), groups)
+
+
+def _live(
+    status: str,
+    free: int | str,
+    updated_at: datetime | str | None,
+    groups: Iterable[tuple[ConnectorGroup, int | str]],
+) -> dict[str, Any]:
+    """What changes with what is observed, or its slots."""
+    return {
+        "status": status,
+        "available_count": free,
+        "updated_at": updated_at,
+        "connectors": [
+            {"type": group.type, "power_kw": group.power_kw, "total": len(group.evses), "available": free_in_group}
+            for group, free_in_group in groups
+        ],
+    }

@@ -1,5 +1,6 @@
 """Searching stations and reading one."""
 
+import re
 from typing import Annotated
 from urllib.parse import quote, unquote_plus
 
@@ -62,9 +63,19 @@ def _search(query: StationQuery, resources: Resources, scope: Scope) -> Content:
 def _next_page(scope: Scope, query: StationQuery) -> str:
     """RFC 8288; relative, so that it holds behind any proxy."""
     written = scope["query_string"].decode("latin-1").split("&")
-    kept = [each for each in written if unquote_plus(each.partition("=")[0]) not in {"", "skip", "limit"}]
+    kept = [each for each in written if _name(each) not in {"", "skip", "limit"}]
     page = "&".join([*kept, f"skip={query.skip + query.limit}", f"limit={query.limit}"])
-    return f'<{scope["path"]}?{quote(page, safe=_FIT_FOR_A_QUERY, encoding="latin-1")}>; rel="next"'
+    if not _PLAIN.fullmatch(page):
+        page = quote(page, safe=_FIT_FOR_A_QUERY, encoding="latin-1")
+    return f'<{scope["path"]}?{page}>; rel="next"'
+
+
+def _name(parameter: str) -> str:
+    name = parameter.partition("=")[0]
+    return unquote_plus(name) if "%" in name or "+" in name else name
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_=&.,-]*")
 
 
 _FIT_FOR_A_QUERY = "%!$&'()*+,/:;=?@"
