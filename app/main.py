@@ -33,7 +33,7 @@ from app.live import Hub
 from app.middleware.drain import DrainMiddleware
 from app.middleware.head import HeadMiddleware
 from app.middleware.logging import PerformanceMiddleware, RequestLoggingMiddleware
-from app.replica import Follower
+from app.replica import Follower, Snapshots
 from app.sampling import EVERY_S, keep_sampling
 from app.settings import Settings
 from app.stations.catalogue import Catalogue
@@ -77,7 +77,9 @@ def create_app(settings: Settings) -> FastAPI:
             opened.push_async_callback(keys.close)
             hub = Hub(render.event, settings.max_streams)
             _when_told_to_stop(opened, hub.end)
-            follower = Follower(Catalogue(database), render.summary, listener=hub)
+            snapshots = Snapshots(settings.data_dir / "replica", str(database.url), render.summary)
+            follower = Follower(Catalogue(database), render.summary, listener=hub, snapshots=snapshots)
+            opened.push_async_callback(follower.settled)
             await _load(follower)
             queue = JobQueue(settings.max_workers, database_url=settings.database, does_jobs=settings.jobs_in_serve)
             opened.push_async_callback(queue.stop)

@@ -11,7 +11,7 @@ from app.stations.changes import Changes, FeedPosition
 from app.stations.model import StoredStation
 
 MAX_MISSED = 10_000
-"""Changed stations, whoever watches them, that are looked through for a reader that comes back."""
+"""Changes of stations, whoever watches them, that are looked through for a reader that comes back."""
 _PAGE = 200
 """Stations read at a time, so that few are in memory for each of many readers."""
 _CLOCKS_DIFFER_BY = timedelta(minutes=1)
@@ -46,8 +46,8 @@ async def missed(
 
 
 async def _changes(catalogue: Catalogue, since: FeedPosition) -> Changes:
-    changes = await catalogue.changes_after(since)
-    if changes is None or changes.more or len(changes.stations) > MAX_MISSED:
+    changes = await catalogue.changes_after(since, MAX_MISSED)
+    if changes is None or changes.more:
         raise TooFarBackError
     return changes
 

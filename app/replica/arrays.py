@@ -7,6 +7,7 @@ from scipy.spatial import KDTree
 from app.replica.answer import Answer
 from app.replica.columns import Columns
 from app.replica.sphere import CHORD_MARGIN, Rows, Vectors, chord_of, distances_mm, unit_vectors
+from app.replica.table import Allocate
 from app.stations.query import StationQuery
 
 _FIRST_NEIGHBOURS = 64
@@ -25,9 +26,11 @@ class ArraySearch:
         self.size = self._index.size
 
     @staticmethod
-    def indexed(columns: Columns, rows: Rows) -> Columns:
+    def indexed(columns: Columns, rows: Rows, now_us: int, allocate: Allocate) -> Columns:
         """These rows; their order does not matter."""
-        return columns.arranged(rows)
+        arranged = columns.arranged(rows, allocate)
+        arranged.age(arranged.all_rows(), now_us)
+        return arranged
 
     def restated(self, rows: Rows) -> None:
         """States are looked at as they are."""

@@ -4,13 +4,13 @@ A station whose content changes gets a new row, and its old one is marked as gon
 written in place.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from app.replica import limits
 from app.replica.entries import (
@@ -28,7 +28,7 @@ from app.replica.entries import (
 from app.replica.slots import Fragment, filled, packed
 from app.replica.sphere import Rows, unit_vectors
 from app.replica.states import NOT_SEEN, STATUS_CODE, instant, microseconds, sum_up
-from app.replica.table import Table, spans
+from app.replica.table import Allocate, Table, Types, spans
 from app.replica.traits import TYPE_BITS, TYPE_CODE, Place, lasting_traits, with_status
 from app.stations.model import EvseObservation, StoredStation
 from app.stations.query import Box, StationQuery
@@ -36,7 +36,7 @@ from app.stations.vocabulary import StationStatus
 
 _WORDS = ("source", "operator", "country", "access")
 """Columns with a number for each string that occurs."""
-_STATIONS: dict[str, DTypeLike] = {
+_STATIONS: Types = {
     "id": "i8",
     "at": ("f8", (3,)),  # on the unit sphere
     "position": ("f8", (2,)),  # longitude and latitude in degrees
@@ -61,7 +61,7 @@ _STATIONS: dict[str, DTypeLike] = {
     "expires_us": "i8",  # when a status of the station ceases to hold
     "stale_us": "i8",  # when the newest of its too old statuses ceased to hold
 }
-_EVSES: dict[str, DTypeLike] = {
+_EVSES: Types = {
     "key": "u8",
     "stated": "u1",  # EVSE_CODE of the record itself
     "seen": "u1",  # that of the newest observation
@@ -70,13 +70,14 @@ _EVSES: dict[str, DTypeLike] = {
     "is_fresh": "?",  # whether what was observed holds
     "word": "u1",  # STATUS_CODE of what holds
 }
-_CONNECTORS: dict[str, DTypeLike] = {
+_CONNECTORS: Types = {
     "type": "u1",
     "power_w": "i4",
     "evse": "i4",  # from the station's first on
     "begins": "?",  # whether it is the first of its group
 }
-_TEXT: dict[str, DTypeLike] = {"byte": "u1"}
+_TEXT: Types = {"byte": "u1"}
+TABLES = {"stations": _STATIONS, "evses": _EVSES, "connectors": _CONNECTORS, "text": _TEXT}
 _TEXT_SIZES = ("fixed_size", "live_size", "searched_size")
 _CONNECTOR = np.dtype([("type", np.uint8), ("power_w", np.int32), ("status", np.uint8), ("seen_s", np.uint32)])
 
@@ -84,6 +85,7 @@ _FOR_THE_KERNEL = list(_STATIONS).index("evse_count")
 """The columns before that one, in that order, are what it reads of stations."""
 _SPARE = 4_096
 _PIECE = 10_000
+"""Rows that are looked at together, so that what is made on the way takes little memory."""
 _STATUS_WORDS = [orjson.dumps(status) for status in StationStatus]
 
 Mask = NDArray[np.bool_]
@@ -94,8 +96,9 @@ Render = Callable[[StoredStation], Fragment]
 class Words:
     """Small numbers for strings that occur often."""
 
-    def __init__(self) -> None:
-        self._codes: dict[str | None, int] = {}
+    def __init__(self, words: Iterable[str | None] = ()) -> None:
+        """`words`: those that there are, by number."""
+        self._codes = {word: code for code, word in enumerate(words)}
 
     def code(self, word: str | None) -> int:
         """The word's number, a new one if need be."""
@@ -109,17 +112,22 @@ class Words:
         """The word's number, or -1, which no row has."""
         return self._codes.get(word, -1)
 
+    def codes_of(self, other: "Words") -> NDArray[np.int32]:
+        """The numbers of all that the other has, by its numbers."""
+        return np.array([self.code(word) for word, _ in other.items()], np.int32)
+
 
 class Columns:
     """Rows are numbered in the order in which they came, or in that of `arranged`."""
 
-    def __init__(self, render: Render) -> None:
+    def __init__(
+        self, render: Render, tables: Mapping[str, Table] | None = None, words: Mapping[str, Words] | None = None
+    ) -> None:
+        """`tables`: by the names in TABLES, and `words`: by the columns that have some; none: those of no station."""
         self._render = render
-        self.stations = Table(_STATIONS)
-        self._evses = Table(_EVSES)
-        self._connectors = Table(_CONNECTORS)
-        self._text = Table(_TEXT)
-        self._words = {name: Words() for name in _WORDS}
+        self.tables = tables or {name: Table(types) for name, types in TABLES.items()}
+        self.words = words or {name: Words() for name in _WORDS}
+        self.stations, self._evses, self._connectors, self._text = (self.tables[name] for name in TABLES)
 
     def __len__(self) -> int:
         return self.stations.size
@@ -153,7 +161,7 @@ class Columns:
             "at": unit_vectors(positions[:, 0], positions[:, 1]),
             "position": positions,
             "present": zero + 1,
-            **{name: [words.code(folded(getattr(s, name))) for s in stations] for name, words in self._words.items()},
+            **{name: [words.code(folded(getattr(s, name))) for s in stations] for name, words in self.words.items()},
             "traits": np.array([lasting_traits(station) for station in stations], np.uint64),
             "content_version": np.array(
                 [content_version(*each) for each in zip(stations, fragments, strict=True)], np.uint64
@@ -224,10 +232,11 @@ class Columns:
         self._sum_up(rows, now_us)
 
     def _sum_up(self, rows: Rows, now_us: int) -> None:
-        if len(rows):
-            sum_up(self.stations, self._evses, rows, now_us)
+        for begin in range(0, len(rows), _PIECE):
+            some = rows[begin : begin + _PIECE]
+            sum_up(self.stations, self._evses, some, now_us)
             traits, status = self.stations["traits"], self.stations["status"]
-            traits[rows] = with_status(traits[rows], status[rows])
+            traits[some] = with_status(traits[some], status[some])
 
     def matching(self, query: StationQuery, rows: Rows) -> Rows:
         """Those of the rows that are present and pass every filter of the query."""
@@ -254,7 +263,7 @@ class Columns:
 
     def codes_of(self, query: StationQuery) -> list[int | None]:
         """For each column of words the code asked for: -1 if no row has it, None if none is asked for."""
-        wanted = ((words, getattr(query, name)) for name, words in self._words.items())
+        wanted = ((words, getattr(query, name)) for name, words in self.words.items())
         return [None if word is None else words.find(folded(word)) for words, word in wanted]
 
     @property
@@ -267,7 +276,7 @@ class Columns:
     def count_by(self, name: str) -> dict[str, int]:
         """Number of present rows with each word that the column `name` has."""
         counts = np.bincount(self.stations[name][self.stations["present"]]).tolist()
-        return {word: counts[code] for word, code in self._words[name].items() if word and code < len(counts)}
+        return {word: counts[code] for word, code in self.words[name].items() if word and code < len(counts)}
 
     def written(self, row: int) -> bytes:
         """The row's station as it is now, without the closing brace."""
@@ -296,20 +305,21 @@ class Columns:
         text = self._text["byte"][start : start + fixed + live + searched].tobytes()
         return text[:fixed], text[fixed : fixed + live], text[fixed + live :]
 
-    def arranged(self, rows: Rows) -> "Columns":
+    def arranged(self, rows: Rows, allocate: Allocate = np.empty) -> "Columns":
         """These rows, in this order, as columns of their own, with room to grow."""
-        taken = Columns(self._render)
-        taken._words = self._words
-        taken.stations = self.stations.take(rows, spare=_SPARE + len(rows) // 16)
-        taken._evses = self._taken(taken.stations, rows, self._evses, "first_evse", "evse_count")
-        taken._connectors = self._taken(taken.stations, rows, self._connectors, "first_connector", "connector_count")
-        sizes = np.sum([self.stations[name][rows] for name in _TEXT_SIZES], axis=0)
-        starts = np.cumsum(sizes) - sizes
-        taken._text = Table(_TEXT, int(sizes.sum()) * 17 // 16 + (_SPARE << 10))
+        stations = self.stations.take(rows, _spare(len(rows)), allocate)
+        sizes = np.sum([stations[name] for name in _TEXT_SIZES], axis=0)
+        text = Table(_TEXT, int(sizes.sum()) + (_spare(len(rows)) << 10), allocate)
         for part in self._texts(rows, sizes):
-            taken._text.extend({"byte": part})
-        taken.stations["text_start"][:] = starts
-        return taken
+            text.extend({"byte": part})
+        stations["text_start"][:] = np.cumsum(sizes) - sizes
+        tables = {
+            "stations": stations,
+            "evses": _taken(stations, self._evses, "first_evse", "evse_count", allocate),
+            "connectors": _taken(stations, self._connectors, "first_connector", "connector_count", allocate),
+            "text": text,
+        }
+        return Columns(self._render, tables, self.words)
 
     def _texts(self, rows: Rows, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
         text, starts = self._text["byte"], self.stations["text_start"][rows]
@@ -318,13 +328,8 @@ class Columns:
             where = zip(starts[some].tolist(), sizes[some].tolist(), strict=True)
             yield np.concatenate([text[at : at + size] for at, size in where])
 
-    def _taken(self, to: Table, rows: Rows, table: Table, first: str, count: str) -> Table:
-        """The rows' entries of a table; `to` is told where they are there."""
-        entries, to[first][:] = spans(self.stations[first][rows], self.stations[count][rows])
-        return table.take(entries, spare=_SPARE + len(entries) // 16)
-
     def extend_from(self, other: "Columns", rows: Rows) -> None:
-        """Add these rows of columns that were made from these, or these from them."""
+        """Add these rows of other columns."""
         if not len(rows):
             return
         moved = other.arranged(rows)
@@ -332,10 +337,13 @@ class Columns:
         stations["first_evse"] = stations["first_evse"] + self._evses.size
         stations["first_connector"] = stations["first_connector"] + self._connectors.size
         stations["text_start"] = stations["text_start"] + self._text.size
+        for name, words in self.words.items():
+            if words is not other.words[name]:
+                stations[name] = words.codes_of(other.words[name])[stations[name]]
         self.stations.extend(stations)
-        for table in ("_evses", "_connectors", "_text"):
-            added = getattr(moved, table)
-            getattr(self, table).extend({name: added[name] for name in added.names()})
+        for name in ("evses", "connectors", "text"):
+            added = moved.tables[name]
+            self.tables[name].extend({column: added[column] for column in added.names()})
 
     def copy_states(self, rows: Rows, other: "Columns", others_rows: Rows) -> None:
         """What is observed of stations whose content is the same there."""
@@ -391,6 +399,17 @@ class Columns:
         if query.status is not None:
             good &= self._evses["word"][self._evses_of_connectors(rows, entries)] == STATUS_CODE[query.status]
         return np.logical_or.reduceat(good, starts)
+
+
+def _spare(rows: int) -> int:
+    """Room for more of them, so that a replica does not move before it is made anew."""
+    return _SPARE + rows // 16
+
+
+def _taken(stations: Table, table: Table, first: str, count: str, allocate: Allocate) -> Table:
+    """The stations' entries of a table; they are told where these are now."""
+    entries, stations[first][:] = spans(stations[first], stations[count])
+    return table.take(entries, _spare(len(entries)), allocate)
 
 
 def _inside(box: Box, positions: NDArray[np.float64]) -> Mask:

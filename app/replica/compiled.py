@@ -10,6 +10,7 @@ from app.replica.columns import Columns
 from app.replica.entries import folded_text, power_w
 from app.replica.sphere import Rows, cap_around, unit_vector
 from app.replica.states import STATUS_CODE
+from app.replica.table import Allocate
 from app.replica.traits import wanted_traits
 from app.stations.query import Box, StationQuery
 
@@ -25,13 +26,14 @@ class CompiledSearch:
     """A k-d tree whose leaves are filtered as they are met, and whose answer is written in one go."""
 
     @staticmethod
-    def indexed(columns: Columns, rows: Rows) -> Columns:
+    def indexed(columns: Columns, rows: Rows, now_us: int, allocate: Allocate) -> Columns:
         """These rows in the order of a tree."""
         points = np.empty(len(rows), _POINT)
         points["at"], points["row"] = columns.stations["at"][rows], rows
         axes = np.zeros(len(rows), np.uint8)
         _kernel.build(points, axes)
-        arranged = columns.arranged(points["row"])
+        arranged = columns.arranged(points["row"], allocate)
+        arranged.age(arranged.all_rows(), now_us)
         arranged.stations["axis"][:] = axes
         _kernel.summarise(arranged.stations["traits"], arranged.stations["below"])
         return arranged

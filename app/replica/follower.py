@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
 from app.errors import DatabaseUnavailableError, NotReadyError, VoltWayError
 from app.replica.columns import Render
+from app.replica.renewal import FeedReader, Renewal
 from app.replica.replica import Replica
+from app.replica.snapshot import Snapshots
 from app.replica.traits import Place
 from app.stations.changes import Changes, FeedPosition
 from app.stations.model import EvseObservation, StoredStation
@@ -17,8 +20,12 @@ from app.stations.model import EvseObservation, StoredStation
 logger = logging.getLogger(__name__)
 
 Wait = Callable[[float], Awaitable[None]]
-_CHUNK = 1_000
-"""Stations read anew at a time."""
+_CHUNK = 200
+"""Stations read anew, or states, at a time: searches wait meanwhile."""
+_AGE_EVERY = timedelta(seconds=1)
+_LOOK_AGAIN_S = 0.2
+_PATIENCE_S = 60.0
+"""How long a process waits for what another one reads."""
 
 
 class Listener(Protocol):
@@ -44,7 +51,7 @@ class Listener(Protocol):
         """All changes up to there have been told."""
 
 
-class CatalogueReader(Protocol):
+class CatalogueReader(FeedReader, Protocol):
     """What the follower asks of the database; each call may raise DatabaseUnavailableError."""
 
     async def position(self) -> FeedPosition:
@@ -52,9 +59,6 @@ class CatalogueReader(Protocol):
 
     def all_stations(self, now: datetime) -> AsyncIterator[list[StoredStation]]:
         """Every station, in pages."""
-
-    async def changes_after(self, position: FeedPosition) -> Changes | None:
-        """What has changed since; `None`: too much has, read all stations."""
 
     async def get_many(self, ids: Collection[int], now: datetime) -> list[StoredStation]:
         """Those of the stations that exist."""
@@ -76,7 +80,9 @@ class Follower:
         render: Render,
         now: Callable[[], datetime] = _utc_now,
         listener: Listener | None = None,
+        snapshots: Snapshots | None = None,
     ) -> None:
+        """`snapshots`: shared with the other processes of the machine; none: all is read at the start."""
         self._reader = reader
         self._listener = listener
         self._render = render
@@ -87,7 +93,9 @@ class Follower:
         """When the replica was last known to equal the database; `None`: never yet."""
         self.is_failing = False
         """Whether the last attempt to catch up has failed."""
-        self._rebuilding: asyncio.Task[None] | None = None
+        self._aged_at: datetime | None = None
+        self._renewal = Renewal(reader, render, snapshots, now)
+        self._renewing: asyncio.Task[None] | None = None
         self._turns = asyncio.Lock()
         self._begun = 0
         """How many times it has begun to catch up."""
@@ -139,12 +147,16 @@ class Follower:
             self._begun += 1
             now = self._now()
             if not await self._follow(now):
-                await self._load(now)
-            if self._position is not None and (aged := self.replica.age(now)):
-                await self._tell({}, {}, dict.fromkeys(aged, self._position), now)
-            self._rebuild_if_due()
+                await self._begin_anew(now)
+            await self._age(now)
+            self._renew_if_due(now)
             self.caught_up_at = now
             self._ended = self._begun
+
+    async def settled(self) -> None:
+        """Wait until no index is being made."""
+        if self._renewing:
+            await self._renewing
 
     async def show_written(self) -> None:
         """Let the next search find what was written here. It is stored, so a failure is none of the writing's."""
@@ -167,17 +179,45 @@ class Follower:
                 return True
         return False
 
+    async def _begin_anew(self, now: datetime) -> None:
+        """From the newest snapshot, if the feed leads on from there; else from all stations, which one process of the
+        machine at a time reads for all of them."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            if (found := await self._renewal.newest()) and await self._leads_on(*found, now):
+                return
+            with self._renewal.turn() as is_ours:
+                if is_ours or time.monotonic() > deadline:
+                    await self._load(now)
+                    return
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _leads_on(self, replica: Replica, position: FeedPosition, now: datetime) -> bool:
+        self._begin_with(replica, position)
+        return await self._follow(now)
+
     async def _load(self, now: datetime) -> None:
         """Read everything into a new replica, then put it in place of the old one."""
         position = await self._reader.position()  # first: what changes during the reading is then applied again
         replica = Replica(self._render)
         async for page in self._reader.all_stations(now):
-            replica.put(page, now)
-        await _rebuild(replica)
-        self._replica, self._position = replica, position
+            await asyncio.to_thread(replica.put, page, now)
+        await self._renewal.index(replica, position, now)
+        self._begin_with(replica, position)
+
+    def _begin_with(self, replica: Replica, position: FeedPosition) -> None:
+        self._replica, self._position, self._aged_at = replica, position, None
         if self._listener:
             self._listener.loaded(position)
         logger.info("catalogue_loaded", extra={"stations": len(replica)})
+
+    async def _age(self, now: datetime) -> None:
+        """Not at every turn: looking for states that are too old takes a while in a large catalogue."""
+        if self._position is None or (self._aged_at and now < self._aged_at + _AGE_EVERY):
+            return
+        self._aged_at = now
+        if aged := self.replica.age(now):
+            await self._tell({}, {}, dict.fromkeys(aged, self._position), now)
 
     async def _refresh(self, changes: Changes, now: datetime) -> None:
         waiting = iter(changes.stations.items())
@@ -208,19 +248,27 @@ class Follower:
             stations |= {station.id: station for station in await self._reader.get_many(unread, now)}
         self._listener.refreshed(before, after, stations, changes)
 
-    def _rebuild_if_due(self) -> None:
-        if self.replica.is_rebuild_due and (self._rebuilding is None or self._rebuilding.done()):
-            self._rebuilding = asyncio.create_task(self._rebuild(self.replica))
+    def _renew_if_due(self, now: datetime) -> None:
+        if (self._renewing is None or self._renewing.done()) and self._renewal.is_due(self.replica, now):
+            self._renewing = asyncio.create_task(self._renew(now))
 
-    async def _rebuild(self, replica: Replica) -> None:
+    async def _renew(self, now: datetime) -> None:
         try:
-            await _rebuild(replica)
+            if self._renewal.is_behind:
+                await self._join()
+                return
+            with self._renewal.turn() as is_ours:
+                if is_ours and self._position:
+                    await self._renewal.index(self.replica, self._position, now)
+        except DatabaseUnavailableError as error:
+            logger.info("replica_renewal_put_off", extra={"error": str(error)})
         except Exception:
-            logger.exception("replica_rebuild_failed")
+            logger.exception("replica_renewal_failed")
 
-
-async def _rebuild(replica: Replica) -> None:
-    """In another thread, so that searches go on meanwhile."""
-    rebuild = replica.begin_rebuild()
-    await asyncio.to_thread(rebuild.work)
-    replica.end_rebuild(rebuild)
+    async def _join(self) -> None:
+        await self.catch_up()  # it may be ahead of us
+        async with self._turns:
+            self._aged_at = None
+            await self._age(self._now())
+            if self._position:
+                await self._renewal.join(self.replica, self._position)

@@ -14,6 +14,7 @@ from app.replica.availability import Availability
 from app.replica.columns import Columns, Render
 from app.replica.sphere import Rows
 from app.replica.states import microseconds
+from app.replica.table import Allocate
 from app.replica.traits import Place
 from app.stations.model import EvseObservation, StoredStation
 from app.stations.query import Box, StationQuery
@@ -48,11 +49,11 @@ class Search(Protocol):
 class SearchClass(Protocol):
     """Makes a Search."""
 
-    def indexed(self, columns: Columns, rows: Rows) -> Columns:
-        """A copy of these rows, in an order that the search can work with."""
+    def indexed(self, columns: Columns, rows: Rows, now_us: int, allocate: Allocate) -> Columns:
+        """A copy of these rows, as of now, in an order that the search can work with."""
 
     def __call__(self, columns: Columns) -> Search:
-        """For columns that `indexed` has made."""
+        """For columns that `indexed` has made, or empty ones."""
 
 
 class Replica:
@@ -61,10 +62,11 @@ class Replica:
     Not to be used from several threads at once, except for `Rebuild.work`.
     """
 
-    def __init__(self, render: Render, compiled: bool = HAS_KERNEL) -> None:
-        """`compiled`: search by the compiled kernel, which is faster and gives the same answers."""
+    def __init__(self, render: Render, compiled: bool = HAS_KERNEL, columns: Columns | None = None) -> None:
+        """`compiled`: search by the compiled kernel, which is faster and gives the same answers. `columns`: those of
+        a snapshot that the same kind of replica has made; none: without a station."""
         self._class = _search_class(compiled)
-        self._columns = Columns(render)
+        self._columns = Columns(render) if columns is None else columns
         self._search = self._class(self._columns)
         self._rows = _RowNumbers(self._columns.stations["id"])
         self._rebuild: Rebuild | None = None
@@ -166,18 +168,18 @@ class Replica:
         return max(unindexed, gone) > max(_MIN_UNINDEXED, self._search.size // 64)
 
     def begin_rebuild(self) -> "Rebuild":
-        """What must be done to index all rows anew: `work`, in whatever thread, then `end_rebuild`."""
-        self._rebuild = Rebuild(self._columns, self._class, self._columns.stations["present"].nonzero()[0])
+        """What must be done to index all rows anew: `work` or `take`, in whatever thread, then `end_rebuild`."""
+        self._rebuild = Rebuild(self._columns, self._class)
         return self._rebuild
 
     def end_rebuild(self, rebuild: "Rebuild") -> None:
         """Put the new columns in the place of the old, with what has changed meanwhile."""
-        old, new = self._columns, rebuild.columns
-        ids = new.stations["id"]
-        rows = _RowNumbers(ids)
+        old, new, rows = self._columns, rebuild.columns, rebuild.rows
         new.stations["present"][rows.pop(rebuild.rewritten)] = False
-        restated = rebuild.restated - rebuild.rewritten
+        restated = list(rebuild.restated - rebuild.rewritten)
         mine, theirs = rows.find(restated), self._rows.find(restated)
+        is_here = (mine >= 0) & (theirs >= 0)  # a feed tells of stations too that are gone
+        mine, theirs = mine[is_here], theirs[is_here]
         new.copy_states(mine, old, theirs)
         size = len(new)
         written = [station_id for station_id in rebuild.rewritten if self._rows.get(station_id) is not None]
@@ -187,26 +189,35 @@ class Replica:
         self._rows = rows
         self._search.restated(mine)
 
-    def rebuild(self) -> None:
+    def rebuild(self, now: datetime | None = None) -> None:
         """All of it at once."""
         rebuild = self.begin_rebuild()
-        rebuild.work()
+        rebuild.work(now or datetime.now(UTC))
         self.end_rebuild(rebuild)
 
 
 class Rebuild:
     """Columns made anew while the old ones are still in use."""
 
-    def __init__(self, old: Columns, search: SearchClass, rows: Rows) -> None:
-        self._old, self._search, self._rows = old, search, rows
+    def __init__(self, old: Columns, search: SearchClass) -> None:
+        self._old, self._search = old, search
+        self._present = old.stations["present"].nonzero()[0]
         self.columns: Columns
+        self.rows: _RowNumbers
         self.rewritten: set[int] = set()
         """Stations that have come, changed or gone since."""
         self.restated: set[int] = set()
         """Stations of which something else has been observed since."""
 
-    def work(self) -> None:
-        self.columns = self._search.indexed(self._old, self._rows)
+    def work(self, now: datetime, allocate: Allocate = np.empty) -> Columns:
+        """Index the old ones."""
+        columns = self._search.indexed(self._old, self._present, microseconds(now), allocate)
+        self.take(columns)
+        return columns
+
+    def take(self, columns: Columns) -> None:
+        """Use these, in which only what is `rewritten` and `restated` differs from the old ones."""
+        self.columns, self.rows = columns, _RowNumbers(columns.stations["id"])
 
 
 class _RowNumbers:

@@ -1,22 +1,34 @@
 """Columns of equal length that grow at their end."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from app.replica.sphere import Rows
 
+Types = Mapping[str, DTypeLike]
+"""Of columns, by name."""
+Allocate = Callable[[int, DTypeLike], NDArray[Any]]
+"""Makes an array of so many entries of a type; what is in them does not matter."""
+
 
 class Table:
     """Named columns, one entry of each in a row."""
 
-    def __init__(self, types: Mapping[str, DTypeLike], room: int = 64) -> None:
+    def __init__(self, types: Types, room: int = 64, allocate: Allocate = np.empty) -> None:
         """`room`: how many rows it can take before it must move."""
         self._types = types
-        self._room = {name: np.empty(room, kind) for name, kind in types.items()}
+        self._room = {name: allocate(room, kind) for name, kind in types.items()}
         self._size = 0
+
+    @classmethod
+    def of(cls, types: Types, room: Mapping[str, NDArray[Any]], size: int) -> Self:
+        """Made of columns that are there, of which so many rows are filled."""
+        table = cls(types, 0)
+        table._room, table._size = dict(room), size
+        return table
 
     @property
     def size(self) -> int:
@@ -43,9 +55,13 @@ class Table:
                 self._room[name] = room = grown
             room[first : self._size] = columns[name]
 
-    def take(self, rows: Rows, spare: int = 0) -> "Table":
+    def room(self) -> Mapping[str, NDArray[Any]]:
+        """All columns with what is not filled yet, in order."""
+        return self._room
+
+    def take(self, rows: Rows, spare: int = 0, allocate: Allocate = np.empty) -> "Table":
         """These rows as another table, with room for so many more."""
-        taken = Table(self._types, len(rows) + spare)
+        taken = Table(self._types, len(rows) + spare, allocate)
         taken._size = len(rows)
         for name in self._types:
             np.take(self._room[name], rows, axis=0, out=taken._room[name][: len(rows)], mode="clip")

@@ -29,9 +29,13 @@ class Catalogue:
             async for page in repository.all_stations(session, now):
                 yield page
 
-    async def changes_after(self, position: FeedPosition) -> Changes | None:
+    async def written_at(self, position: FeedPosition) -> datetime | None:
         async with self._reading() as session:
-            return await feed.changes_after(session, position)
+            return await feed.written_at(session, position)
+
+    async def changes_after(self, position: FeedPosition, limit: int = feed.STRETCH) -> Changes | None:
+        async with self._reading() as session:
+            return await feed.changes_after(session, position, limit)
 
     async def get_many(self, ids: Collection[int], now: datetime) -> list[StoredStation]:
         async with self._reading() as session:

@@ -13,6 +13,8 @@ KEPT_FOR = timedelta(days=1)
 """How long a process or a reader may be away and still be told what has changed."""
 MOST_KEPT = 5_000_000
 """Changes, some 400 MB: at thousands of states a second they are less than a day's."""
+STRETCH = 2_000
+"""Changes read at a time."""
 _STEP = 20_000
 """Changes deleted at a time, as writers wait meanwhile."""
 _SETTLED = Change.tx < oldest_open_transaction()
@@ -25,38 +27,44 @@ async def current_position(session: AsyncSession) -> FeedPosition:
     return FeedPosition(*row) if row else FEED_START
 
 
-async def changes_after(session: AsyncSession, position: FeedPosition, limit: int = 10_000) -> Changes | None:
+async def written_at(session: AsyncSession, position: FeedPosition) -> datetime | None:
+    """When the change at that position was written; `None`: it is not in the feed."""
+    at: datetime | None = await session.scalar(
+        select(Change.at).where(Change.tx == position.tx, Change.seq == position.seq)
+    )
+    return at
+
+
+async def changes_after(session: AsyncSession, position: FeedPosition, limit: int = STRETCH) -> Changes | None:
     """The changes since `position`, oldest first; `None` when some are no longer in the feed, or it says so itself:
     the reader must then read all stations anew.
 
-    Old changes are pruned from the front only. So as long as the reader's last change is still there, so is every
-    later one.
+    Old changes are pruned from the front only. So as long as the reader's last change is still there, after those
+    that follow have been read, none of these was missed.
     """
-    rows = (
+    new = (
         await session.execute(
-            select(Change.tx, Change.seq, Change.kind, Change.station_id, Change.at)
-            .where(tuple_(Change.tx, Change.seq) >= tuple_(position.tx, position.seq), _SETTLED)
+            select(Change.tx, Change.seq, Change.kind, Change.station_id)
+            .where(tuple_(Change.tx, Change.seq) > tuple_(position.tx, position.seq), _SETTLED)
             .order_by(Change.tx, Change.seq)
-            .limit(limit + 1)
+            .limit(limit)
         )
     ).all()
-    if not rows:
-        return None if position != FEED_START else Changes({}, set(), FEED_START, more=False, since=None)
-    if FeedPosition(rows[0].tx, rows[0].seq) != position:
+    since = await written_at(session, position)
+    if since is None and (new or position != FEED_START):
         return None
-    new = rows[1:]
     if any(row.kind == "reset" for row in new):
         return None
     stations: dict[int, FeedPosition] = {}
-    for row in new:
-        stations.pop(row.station_id, None)  # so that the order is that of the last changes
-        stations[row.station_id] = FeedPosition(row.tx, row.seq)
+    for tx, seq, _, station_id in new:
+        stations.pop(station_id, None)  # so that the order is that of the last changes
+        stations[station_id] = FeedPosition(tx, seq)
     return Changes(
         stations,
         rewritten={row.station_id for row in new if row.kind == "station"},
-        position=FeedPosition(rows[-1].tx, rows[-1].seq),
+        position=FeedPosition(new[-1].tx, new[-1].seq) if new else position,
         more=len(new) == limit,
-        since=rows[0].at,
+        since=since,
     )
 
 

@@ -31,6 +31,9 @@ class Gate:
     def all_stations(self, now: datetime) -> AsyncIterator[list[StoredStation]]:
         return self._catalogue.all_stations(now)
 
+    async def written_at(self, position: FeedPosition) -> datetime | None:
+        return await self._catalogue.written_at(position)
+
     async def changes_after(self, position: FeedPosition) -> Changes | None:
         self.asked += 1
         changes = await self._catalogue.changes_after(position)

@@ -225,14 +225,14 @@ def test_a_changed_catalogue_is_as_a_new_one(stations: list[StoredStation], data
             case "begin" if rebuild is None:
                 rebuild = replica.begin_rebuild()
             case "work" if rebuild is not None:
-                rebuild.work()
+                rebuild.work(_NOW)
             case "end" if rebuild is not None:
-                rebuild.work()
+                rebuild.work(_NOW)
                 replica.end_rebuild(rebuild)
                 rebuild = None
     new = Replica(render.summary, not engine and HAS_KERNEL)
     new.put(list(present.values()), _NOW)
-    new.rebuild()
+    new.rebuild(_NOW)
     assert len(replica) == len(present)
     for asked in ({}, {"longitude": 13.4, "latitude": 52.5}, {"bbox": "13,52,14,53"}, {"status": "available"}):
         query = StationQuery(limit=1000, **asked)
