@@ -1,9 +1,7 @@
 """Answers that a client need not load twice (RFC 9110, sections 8.8.3 and 13.1.2)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request, Response
 
@@ -19,29 +17,27 @@ _JSON = b"content-type", b"application/json"
 RawHeaders = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """JSON, and a version of it: to the same request, equal versions mean equal bodies and headers."""
 
     body: bytes
-    version: bytes
-    """Short, whatever the body's length."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    version: str
+    """Short, of letters and digits."""
+    headers: RawHeaders
 
     @classmethod
     def of(cls, body: bytes) -> "Content":
-        return cls(body, body)
+        return cls(body, blake2b(body, digest_size=12).hexdigest(), [])
 
 
 def answered(known: str | None, content: Content) -> tuple[int, RawHeaders, bytes]:
     """Status, headers and body: 304 without content when `known`, the request's If-None-Match, names the version."""
-    etag = f'"{blake2b(content.version, digest_size=12).hexdigest()}"'
-    validators = [(b"etag", etag.encode()), _KEEP_BUT_ASK]
+    body, version, more = content
+    etag = f'"{version}"'
+    tag = b"etag", etag.encode()
     if known and names(known, etag):
-        return 304, validators, b""
-    more = [(name.lower().encode(), value.encode("latin-1")) for name, value in content.headers.items()]
-    length = (b"content-length", b"%d" % len(content.body))
-    return 200, [_JSON, length, *more, *validators], content.body
+        return 304, [tag, _KEEP_BUT_ASK], b""
+    return 200, [_JSON, (b"content-length", b"%d" % len(body)), *more, tag, _KEEP_BUT_ASK], body
 
 
 def unless_known(request: Request, content: Content) -> Response:

@@ -498,26 +498,31 @@ static PyObject *written(const Columns *c, const Found *found, int64_t count) {
         int64_t row = found[n].row, slots = 3 + c->connector_count[row];
         most += (size_t)(c->fixed_size[row] + c->live_size[row] + slots * LONGEST_SLOT + LONGEST_ENDING);
     }
-    char *text = malloc(most), *to = text;
-    if (!text) return PyErr_NoMemory();
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)most);
+    if (!bytes) return NULL;
+    char *start = PyBytes_AsString(bytes), *to = start;
     *to++ = '[';
     for (int64_t n = 0; n < count; n++) {
         if (n) *to++ = ',';
         to = write_station(to, c, found[n]);
     }
     *to++ = ']';
-    PyObject *bytes = PyBytes_FromStringAndSize(text, to - text);
-    free(text);
+    _PyBytes_Resize(&bytes, to - start);
     return bytes;
 }
 
-/* The versions of the stations, one after the other. */
-static PyObject *versions(const Columns *c, const Found *found, int64_t count) {
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, count * (int64_t)sizeof(uint64_t));
-    if (!bytes) return NULL;
-    char *to = PyBytes_AsString(bytes);
-    for (int64_t n = 0; n < count; n++) memcpy(to + 8 * n, c->version + found[n].row, sizeof(uint64_t));
-    return bytes;
+/* As `mixed` in states.py. */
+static uint64_t mixed(uint64_t bits) {
+    bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9;
+    bits = (bits ^ bits >> 27) * 0x94D049BB133111EB;
+    return bits ^ bits >> 31;
+}
+
+/* Of a page: see `page_version` in answer.py. */
+static uint64_t page_version(const Columns *c, const Found *found, int64_t count, int64_t total, int more) {
+    uint64_t version = mixed(2 * (uint64_t)(total + 1) + (uint64_t)more);
+    for (int64_t n = 0; n < count; n++) version = mixed(version ^ c->version[found[n].row]);
+    return version;
 }
 
 /* ---- answering ---- */
@@ -530,8 +535,9 @@ static void look(Search *s) {
     qsort(s->heap, (size_t)s->size, sizeof(Found), by_distance);
 }
 
-/* The page, its stations' versions, how many match, and whether there is a next page. */
+/* The page, how many match, whether there is a next page, and the version of all this. */
 static PyObject *answer(const View *view, const Query *query) {
+    int is_counted = query->by_id || query->radius_mm >= 0;
     int64_t end = query->skip + query->limit, k = end < view->rows ? end + 1 : view->rows; /* one more tells of a next */
     if (query->skip >= view->rows) k = 0;
     double radius2 = query->radius_mm < 0 ? INFINITY : chord2_of(query->radius_mm);
@@ -539,20 +545,21 @@ static PyObject *answer(const View *view, const Query *query) {
     Search s = {view, &view->columns, query, malloc((size_t)(k + 1) * sizeof(Found)), 0, k, 0, 0,
                 query->radius_mm < 0 ? -1 : chord * chord - MARGIN - 1e-9 * chord, radius2, INFINITY};
     if (!s.heap) return PyErr_NoMemory();
-    look(&s);
+    if (k || is_counted) look(&s);
     if (s.texts > query->texts) {
         free(s.heap);
         return PyErr_Format(PyExc_OverflowError, "more texts than may be searched");
     }
     int64_t begin = query->skip < s.size ? query->skip : s.size;
     int64_t length = s.size - begin < query->limit ? s.size - begin : query->limit;
-    PyObject *page = written(s.columns, s.heap + begin, length);
-    PyObject *version = page ? versions(s.columns, s.heap + begin, length) : NULL;
-    PyObject *result = NULL;
-    if (version) result = Py_BuildValue("(OOLO)", page, version, (long long)s.total, end < s.size ? Py_True : Py_False);
-    Py_XDECREF(version);
-    Py_XDECREF(page);
+    int more = end < s.size;
+    PyObject *page = written(s.columns, s.heap + begin, length), *result = NULL;
+    unsigned long long version = page_version(s.columns, s.heap + begin, length, is_counted ? s.total : -1, more);
     free(s.heap);
+    if (!page) return NULL;
+    if (is_counted) result = Py_BuildValue("(OLOK)", page, (long long)s.total, more ? Py_True : Py_False, version);
+    else result = Py_BuildValue("(OOOK)", page, Py_None, more ? Py_True : Py_False, version);
+    Py_DECREF(page);
     return result;
 }
 

@@ -1,11 +1,12 @@
 """What a search gives."""
 
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from app.replica.states import mixed_number
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One page of a search."""
 
     body: bytes
@@ -14,10 +15,13 @@ class Answer:
     """How many stations match in all; `None` for nearest anywhere, which does not look at all of them."""
     more: bool
     """Whether there is a next page."""
-    version: bytes
-    """To the same query, equal versions mean equal answers, in whatever process."""
+    version: int
+    """64 bits. To the same query, equal versions mean equal answers, in whatever process."""
 
-    @classmethod
-    def of(cls, body: bytes, versions: bytes, total: int | None, more: bool) -> Self:
-        """For a page of stations with these versions, one after the other."""
-        return cls(body, total, more, versions + repr((total, more)).encode())
+
+def page_version(versions: Iterable[int], total: int | None, more: bool) -> int:
+    """Of a page of stations that have these versions."""
+    version = mixed_number(2 * (0 if total is None else total + 1) + more)
+    for of_station in versions:
+        version = mixed_number(version ^ of_station)
+    return version

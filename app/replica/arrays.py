@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from app.replica.answer import Answer
+from app.replica.answer import Answer, page_version
 from app.replica.columns import Columns
 from app.replica.sphere import CHORD_MARGIN, Rows, Vectors, chord_of, distances_mm, unit_vectors
 from app.replica.table import Allocate
@@ -86,7 +86,8 @@ class ArraySearch:
         return self._page(items, rows[order], total, more=end < len(rows))
 
     def _page(self, items: list[bytes], rows: Rows, total: int | None, more: bool) -> Answer:
-        return Answer.of(b"[%b]" % b",".join(items), self._columns.stations["version"][rows].tobytes(), total, more)
+        version = page_version(self._columns.stations["version"][rows].tolist(), total, more)
+        return Answer(b"[%b]" % b",".join(items), total, more, version)
 
     def _within(self, origin: Vectors, chord: float) -> Rows:
         """Rows not farther than `chord`, of the indexed and of the later ones; all rows where that is quicker."""

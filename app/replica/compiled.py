@@ -74,10 +74,9 @@ class CompiledSearch:
             by_id,
         )
         try:
-            body, versions, total, more = _kernel.nearest(self._view(), packed, text)
+            return Answer(*_kernel.nearest(self._view(), packed, text))
         except OverflowError:
             raise limits.too_many_texts() from None
-        return Answer.of(body, versions, total if by_id or radius_km is not None else None, more)
 
     def _view(self) -> object:
         if self._seen != len(self._columns):

@@ -74,16 +74,26 @@ def sum_up(stations: Table, evses: Table, rows: Rows, now_us: int) -> None:
     stations["expires_us"][rows] = np.minimum.reduceat(np.where(is_fresh, expires_us, NEVER_US), starts)
     stations["stale_us"][rows] = np.maximum.reduceat(stale_us, starts)
     observed = np.where(was_seen, observed_us, NO_TIME_US)
-    mixed = _mixed(evses["key"][entries] ^ _mixed(_mixed(_as_bits(observed)) ^ _as_bits(stale_us)) ^ shown)
-    stations["version"][rows] = stations["content_version"][rows] + np.add.reduceat(mixed, starts)
+    of_evses = mixed(evses["key"][entries] ^ mixed(mixed(_as_bits(observed)) ^ _as_bits(stale_us)) ^ shown)
+    stations["version"][rows] = stations["content_version"][rows] + np.add.reduceat(of_evses, starts)
 
 
 def _as_bits(numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
     return numbers.view(np.uint64)
 
 
-def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Numbers in which every bit depends on every bit (the finaliser of SplitMix64)."""
     bits = (bits ^ bits >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ bits >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
     return bits ^ bits >> np.uint64(31)
+
+
+def mixed_number(bits: int) -> int:
+    """One of them."""
+    bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 & _ALL_BITS
+    bits = (bits ^ bits >> 27) * 0x94D049BB133111EB & _ALL_BITS
+    return bits ^ bits >> 31
+
+
+_ALL_BITS = (1 << 64) - 1

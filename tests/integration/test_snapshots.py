@@ -51,7 +51,7 @@ class Process:
             self.reader, render.summary, lambda: self.now, snapshots=Snapshots(folder, catalogue, render.summary)
         )
 
-    def answer(self) -> tuple[bytes, bytes]:
+    def answer(self) -> tuple[bytes, int]:
         found = self.follower.replica.search(StationQuery(limit=1000))
         return found.body, found.version
 
@@ -86,7 +86,7 @@ async def _observe(database: Database, names: list[str], status: EvseStatus, at:
         await live.observe(session, "test", [Observation(each, "1", status, at) for each in ids.values()], NOW)
 
 
-async def _reference(database: Database) -> tuple[bytes, bytes]:
+async def _reference(database: Database) -> tuple[bytes, int]:
     """By a process that shares nothing."""
     follower = Follower(Catalogue(database), render.summary, lambda: NOW)
     await follower.catch_up()

@@ -53,21 +53,21 @@ async def list_stations(
 
 
 def _search(query: StationQuery, resources: Resources, scope: Scope) -> Content:
-    answer = resources["follower"].replica.search(query)
-    headers = {} if answer.total is None else {"X-Total-Count": str(answer.total)}
-    if answer.more:
-        headers["Link"] = _next_page(scope, query)
-    return Content(answer.body, answer.version, headers)
+    body, total, more, version = resources["follower"].replica.search(query)
+    headers = [] if total is None else [(b"x-total-count", b"%d" % total)]
+    if more:
+        headers.append((b"link", _next_page(scope, query)))
+    return Content(body, f"{version:016x}", headers)
 
 
-def _next_page(scope: Scope, query: StationQuery) -> str:
+def _next_page(scope: Scope, query: StationQuery) -> bytes:
     """RFC 8288; relative, so that it holds behind any proxy."""
     written = scope["query_string"].decode("latin-1").split("&")
     kept = [each for each in written if _name(each) not in {"", "skip", "limit"}]
     page = "&".join([*kept, f"skip={query.skip + query.limit}", f"limit={query.limit}"])
     if not _PLAIN.fullmatch(page):
         page = quote(page, safe=_FIT_FOR_A_QUERY, encoding="latin-1")
-    return f'<{scope["path"]}?{page}>; rel="next"'
+    return f'<{scope["path"]}?{page}>; rel="next"'.encode("latin-1")
 
 
 def _name(parameter: str) -> str:
