@@ -17,8 +17,7 @@ from app.replica.entries import (
     connector_entries,
     content_version,
     evse_entries,
-    evse_key,
-    expiry_us,
+    evse_keys,
     folded,
     folded_text,
     power_w,
@@ -27,7 +26,7 @@ from app.replica.entries import (
 )
 from app.replica.slots import Fragment, filled, packed
 from app.replica.sphere import Rows, unit_vectors
-from app.replica.states import NOT_SEEN, STATUS_CODE, instant, microseconds, sum_up
+from app.replica.states import NEVER_US, NOT_SEEN, STATUS_CODE, instant, sum_up
 from app.replica.table import Allocate, Table, Types, spans
 from app.replica.traits import TYPE_BITS, TYPE_CODE, Place, lasting_traits, with_status
 from app.stations.model import EvseObservation, StoredStation
@@ -175,11 +174,11 @@ class Columns:
         counts = np.array([max(len(station.evses), 1) for station in stations], np.int64)
         entries = list(chain.from_iterable(evse_entries(station) for station in stations))
         first = self._evses.size
-        key, stated, seen, observed_us, expires_us = zip(*entries, strict=True)
-        zero = np.zeros(len(key), np.uint8)
+        uids, stated, seen, observed_us, expires_us = zip(*entries, strict=True)
+        zero = np.zeros(len(uids), np.uint8)
         self._evses.extend(
             {
-                "key": np.array(key, np.uint64),
+                "key": evse_keys(np.repeat([station.id for station in stations], counts), uids),
                 "stated": stated,
                 "seen": seen,
                 "observed_us": observed_us,
@@ -215,16 +214,18 @@ class Columns:
         stations, evses = self.stations, self._evses
         entries, _ = spans(stations["first_evse"][rows], stations["evse_count"][rows])
         evses["seen"][entries] = NOT_SEEN
-        if states:
-            keys = np.array([evse_key(state.station_id, state.evse_uid) for state in states], np.uint64)
+        if states and len(entries):
+            station_ids, uids, statuses, observed_us, expires_us = zip(*states, strict=True)
+            keys = evse_keys(station_ids, uids)
             by_key = entries[np.argsort(evses["key"][entries])]
             found = np.searchsorted(evses["key"][by_key], keys)
             found[found == len(by_key)] = 0
-            known = evses["key"][by_key[found]] == keys
-            at = by_key[found[known]]
-            evses["seen"][at] = np.array([status_code(state.status) for state in states])[known]
-            evses["observed_us"][at] = np.array([microseconds(state.observed_at) for state in states])[known]
-            evses["expires_us"][at] = np.array([expiry_us(state.expires_at) for state in states])[known]
+            is_known = evses["key"][by_key[found]] == keys
+            at = by_key[found[is_known]]
+            never = [NEVER_US if until is None else until for until in expires_us]
+            evses["seen"][at] = np.array([status_code(status) for status in statuses], np.uint8)[is_known]
+            evses["observed_us"][at] = np.array(observed_us, np.int64)[is_known]
+            evses["expires_us"][at] = np.array(never, np.int64)[is_known]
         self._sum_up(rows, now_us)
 
     def age(self, rows: Rows, now_us: int) -> None:

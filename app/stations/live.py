@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.base import UtcDateTime
 from app.db.bulk import upsert_many
-from app.db.dialect import take_turns
+from app.db.dialect import microseconds, take_turns
 from app.stations.model import EvseObservation
 from app.stations.status import expires_at
 from app.stations.tables import EvseKey, EvseStatusRow, Station
@@ -151,11 +151,17 @@ async def count_by_source(session: AsyncSession, now: datetime) -> list[LiveCoun
 
 async def observed_of(session: AsyncSession, station_ids: Collection[int]) -> list[EvseObservation]:
     """The newest of every EVSE of these stations."""
-    columns = _STATUS.c
-    rows = await session.execute(
-        select(*(columns[name] for name in EvseObservation._fields)).where(columns.station_id.in_(station_ids))
-    )
-    return [EvseObservation(*row) for row in rows]
+    rows = await session.execute(_OBSERVED.where(_STATUS.c.station_id.in_(station_ids)))
+    return [EvseObservation._make(row) for row in rows.all()]
+
+
+_OBSERVED = select(
+    _STATUS.c.station_id,
+    _STATUS.c.evse_uid,
+    _STATUS.c.status,
+    microseconds(_STATUS.c.observed_at),
+    microseconds(_STATUS.c.expires_at),
+)
 
 
 async def became_stale(

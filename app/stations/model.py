@@ -217,8 +217,9 @@ class EvseObservation(NamedTuple):
     evse_uid: str
     status: str
     """An EvseStatus, unless a hand has written another word."""
-    observed_at: datetime
-    expires_at: datetime | None
+    observed_us: int
+    """Since 1970."""
+    expires_us: int | None
     """When it ceases to hold; `None`: it holds until it is replaced."""
 
 

@@ -18,6 +18,7 @@ from app.errors import TooDearError
 from app.replica import Replica, limits
 from app.replica.replica import HAS_KERNEL
 from app.replica.slots import Fragment
+from app.replica.states import instant, microseconds
 from app.stations.model import EvseObservation, EvseState, StoredStation
 from app.stations.query import StationQuery
 from app.stations.status import in_station_words, station_status
@@ -249,9 +250,10 @@ _UIDS = st.integers(0, 5)
 def _observation(station_id: int, uid: str, data: st.DataObject) -> EvseObservation:
     expiries = st.sampled_from((None, _NOW, _NOW + timedelta(hours=1), _NOW - timedelta(hours=1)))
     observed_at = data.draw(st.datetimes(timezones=st.just(UTC)))
-    return EvseObservation(
-        station_id, uid, data.draw(st.sampled_from(list(EvseStatus))).value, observed_at, data.draw(expiries)
-    )
+    until = data.draw(expiries)
+    status = data.draw(st.sampled_from(list(EvseStatus)))
+    expires_us = None if until is None else microseconds(until)
+    return EvseObservation(station_id, uid, status.value, microseconds(observed_at), expires_us)
 
 
 def _observed(station: StoredStation, seen: list[EvseObservation]) -> StoredStation:
@@ -263,12 +265,13 @@ def _observed(station: StoredStation, seen: list[EvseObservation]) -> StoredStat
         bare = replace(evse, status=stated, observed_at=None, expires_at=None, stale_since=None)
         if of_evse is None:
             evses.append(bare)
-        elif of_evse.expires_at is None or of_evse.expires_at > _NOW:
-            status = EvseStatus(of_evse.status)
-            until = of_evse.expires_at
-            evses.append(replace(bare, status=status, observed_at=of_evse.observed_at, expires_at=until))
         else:
-            evses.append(replace(bare, observed_at=of_evse.observed_at, stale_since=of_evse.expires_at))
+            seen_at = instant(of_evse.observed_us)
+            until = None if of_evse.expires_us is None else instant(of_evse.expires_us)
+            if until is None or until > _NOW:
+                evses.append(replace(bare, status=EvseStatus(of_evse.status), observed_at=seen_at, expires_at=until))
+            else:
+                evses.append(replace(bare, observed_at=seen_at, stale_since=until))
     return replace(station, evses=evses)
 
 
@@ -296,7 +299,11 @@ def test_states_cease_to_hold_by_themselves(compiled: bool) -> None:
     replica.rebuild()
     for station in stations:
         until = _NOW + timedelta(minutes=station.id)
-        replica.observe([station.id], [EvseObservation(station.id, "0", "AVAILABLE", _NOW, until)], _NOW)
+        replica.observe(
+            [station.id],
+            [EvseObservation(station.id, "0", "AVAILABLE", microseconds(_NOW), microseconds(until))],
+            _NOW,
+        )
     free = StationQuery(longitude=0, latitude=0, status=StationStatus.AVAILABLE, limit=1000)
     for minutes in (0, 1, 50, 99, 100):
         aged = replica.age(_NOW + timedelta(minutes=minutes))
