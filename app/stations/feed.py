@@ -83,7 +83,7 @@ async def prune(session: AsyncSession, now: datetime, most: int = MOST_KEPT) -> 
     """Delete some of what is older than KEPT_FOR, or more than the newest `most` (the newest always stays), from the
     front of the feed. Returns whether there is more to delete."""
     newest = await session.scalar(select(func.max(Change.seq)))
-    if newest is None:
+    if newest is None or not await _has_old(session, now, newest - most):
         return False
     front = select(Change.tx, Change.seq, Change.at).order_by(Change.tx, Change.seq).limit(_STEP + 1).subquery()
     is_kept = ((front.c.at >= now - KEPT_FOR) & (front.c.seq > newest - most)) | (front.c.seq == newest)
@@ -92,3 +92,10 @@ async def prune(session: AsyncSession, now: datetime, most: int = MOST_KEPT) -> 
     end = first_kept or (await session.execute(in_order.order_by(front.c.tx.desc(), front.c.seq.desc()))).one()
     await session.execute(delete(Change).where(tuple_(Change.tx, Change.seq) < tuple_(end.tx, end.seq)))
     return first_kept is None
+
+
+async def _has_old(session: AsyncSession, now: datetime, seq: int) -> bool:
+    """Whether the first line may go; most often not, and then it is all that is read."""
+    first = select(Change.at, Change.seq).order_by(Change.tx, Change.seq).limit(1)
+    at, first_seq = (await session.execute(first)).one()
+    return bool(at < now - KEPT_FOR or first_seq <= seq)
