@@ -1,10 +1,23 @@
 """The few places where the two databases differ, each a small named element."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import ARRAY, BigInteger, Column, cast, func, select, type_coerce
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
@@ -50,24 +63,54 @@ async def see_one_state(session: AsyncSession) -> None:
         await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
-def given_rows(session: Session, columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> Any:
-    """Rows from here as a table for a statement, with columns named and typed as those. The statement's text is the
-    same whatever their number, so it is prepared once."""
-    dialect = session.get_bind().dialect
-    if dialect.name == "postgresql":
-        values = zip(*rows, strict=True) if rows else ((),) * len(columns)
-        arrays = [cast(list(each), ARRAY(column.type)) for column, each in zip(columns, values, strict=True)]
-        named = (Column(column.name, column.type) for column in columns)
-        return func.unnest(*arrays).table_valued(*named).render_derived()
-    convert = [column.type.dialect_impl(dialect).bind_processor(dialect) or _same for column in columns]
-    texts = [[each(value) for each, value in zip(convert, row, strict=True)] for row in rows]
-    row = func.json_each(orjson.dumps(texts).decode()).table_valued("value").c.value
-    fields = (type_coerce(func.json_extract(row, f"$[{n}]"), column.type) for n, column in enumerate(columns))
-    return select(*(each.label(column.name) for each, column in zip(fields, columns, strict=True))).subquery()
+@dataclass(frozen=True, slots=True)
+class GivenRows:
+    """Rows from here as a table for a statement, with columns named and typed as those.
+
+    All of them are one parameter, so the statement is the same whatever their number: make it once.
+    """
+
+    columns: tuple[Column[Any], ...]
+
+    def table(self, dialect: str) -> Any:
+        """To be joined, or selected from, in a statement that is executed with `parameters`."""
+        given = bindparam("given", type_=Text())
+        if dialect == "postgresql":
+            named = (Column(each.name, each.type) for each in self.columns)
+            return func.json_to_recordset(cast(given, JSON)).table_valued(*named).render_derived("given", True)
+        row = func.json_each(given).table_valued("value").c.value
+        fields = (type_coerce(func.json_extract(row, f"$.{each.name}"), each.type) for each in self.columns)
+        return select(*(field.label(each.name) for field, each in zip(fields, self.columns, strict=True))).subquery()
+
+    def parameters(self, dialect: Dialect, rows: Iterable[Sequence[Any]]) -> dict[str, str]:
+        names = [each.name for each in self.columns]
+        types = enumerate(each.type.dialect_impl(dialect) for each in self.columns)
+        converters = [(n, convert) for n, kind in types if (convert := kind.bind_processor(dialect))]
+        given = [list(row) for row in rows]
+        for values in given:
+            for position, convert in converters:
+                values[position] = convert(values[position])
+        return {"given": orjson.dumps([dict(zip(names, values, strict=True)) for values in given]).decode()}
 
 
-def _same(value: Any) -> Any:
-    return value
+class has_object(FunctionElement[bool]):  # noqa: N801 - it reads as an SQL function
+    """`has_object(document, name, value)`: whether a JSON array has an object with this text under that name."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(has_object, "sqlite")
+def _sqlite_has_object(element: Any, compiler: Any, **how: Any) -> str:
+    document, name, value = (compiler.process(each, **how) for each in element.clauses)
+    found = f"json_extract(value, '$.' || {name}) = {value}"
+    return f"EXISTS (SELECT 1 FROM json_each({document}) WHERE {found})"  # noqa: S608 - made by SQLAlchemy
+
+
+@compiles(has_object, "postgresql")
+def _postgresql_has_object(element: Any, compiler: Any, **how: Any) -> str:
+    document, name, value = (compiler.process(each, **how) for each in element.clauses)
+    return f"{document} @> jsonb_build_array(jsonb_build_object({name}, {value}))"
 
 
 def insert_missing(session: AsyncSession, table: Any) -> Any:
@@ -76,7 +119,12 @@ def insert_missing(session: AsyncSession, table: Any) -> Any:
     return insert.on_conflict_do_nothing()
 
 
-def upsert(session: AsyncSession | Session, table: Any, *, key: tuple[str, ...], replace: tuple[str, ...]) -> Any:
+def upsert(session: AsyncSession, table: Any, *, key: tuple[str, ...], replace: tuple[str, ...]) -> Any:
     """INSERT that, where a row with the same `key` exists, replaces the columns named in `replace` instead."""
-    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert(table)
+    return upsert_on(session.get_bind().dialect.name, table, key=key, replace=replace)
+
+
+def upsert_on(dialect: str, table: Any, *, key: tuple[str, ...], replace: tuple[str, ...]) -> Any:
+    """`upsert` where there is no session yet."""
+    insert = (sqlite if dialect == "sqlite" else postgresql).insert(table)
     return insert.on_conflict_do_update(index_elements=key, set_={name: insert.excluded[name] for name in replace})

@@ -40,8 +40,8 @@ def record(
         return []
     keys = {each.evse for each in sightings if isinstance(each.evse, str)}
     found = live.find_evses(session, keys) if keys else {}
-    station_ids = {each.evse[0] for each in sightings if isinstance(each.evse, tuple)}
-    existing = live.existing_evses(session, station_ids) if station_ids else set()
+    named = {each.evse for each in sightings if isinstance(each.evse, tuple)}
+    existing = live.existing_evses(session, named) if named else set()
     places = [
         found.get(each.evse, []) if isinstance(each.evse, str) else [each.evse] if each.evse in existing else []
         for each in sightings

@@ -5,24 +5,28 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from itertools import zip_longest
 from typing import Any
 
-from sqlalchemy import and_, func, literal, select, true, tuple_
+from sqlalchemy import and_, bindparam, func, literal, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from app.db.base import UtcDateTime
-from app.db.dialect import given_rows, upsert, wait_for_turn
+from app.db.dialect import GivenRows, has_object, upsert_on, wait_for_turn
 from app.stations.model import EvseObservation
 from app.stations.status import expires_at
 from app.stations.tables import EvseKey, EvseStatusRow, Station
 from app.stations.vocabulary import EvseStatus
 
 _STATUS: Any = EvseStatusRow.__table__
-_KEYS: Any = EvseKey.__table__
 _KEY = ("station_id", "evse_uid")
 _REPLACED = ("status", "observed_at", "received_at", "source", "expires_at")
+_PLACES = GivenRows((_STATUS.c.station_id, _STATUS.c.evse_uid))
+_TOLD = GivenRows((*_PLACES.columns, _STATUS.c.status, _STATUS.c.observed_at, _STATUS.c.expires_at))
+_KEY_COLUMN: Any = EvseKey.__table__.c.key
+_KEYS = GivenRows((_KEY_COLUMN,))
 _CAREFUL = (
     EvseStatus.AVAILABLE,
     EvseStatus.UNKNOWN,
@@ -147,14 +151,22 @@ def _write(
     now: datetime,
     time_to_live: timedelta | None,
 ) -> None:
-    rows = [
+    rows = (
         (station_id, uid, status.value, observed_at, expires_at(observed_at, time_to_live))
         for (station_id, uid), (status, observed_at) in states
-    ]
-    told = given_rows(session, [_STATUS.c[name] for name in (*_KEY, "status", "observed_at", "expires_at")], rows)
-    whole = select(told, literal(now, UtcDateTime).label("received_at"), literal(source).label("source"))
-    write = upsert(session, _STATUS, key=_KEY, replace=_REPLACED)
-    session.execute(write.from_select(whole.selected_columns.keys(), whole.where(true())))
+    )
+    dialect = session.get_bind().dialect
+    common = {"received_at": now, "source": source}
+    session.execute(_upsert(dialect.name), _TOLD.parameters(dialect, rows) | common)
+
+
+@cache
+def _upsert(dialect: str) -> Any:
+    told = _TOLD.table(dialect)
+    common = (bindparam(name, type_=_STATUS.c[name].type) for name in ("received_at", "source"))
+    whole = select(told, *(each.label(each.key) for each in common)).where(true())  # else SQLite reads ON of a join
+    names = [*told.c.keys(), "received_at", "source"]
+    return upsert_on(dialect, _STATUS, key=_KEY, replace=_REPLACED).from_select(names, whole)
 
 
 def _compare(known: _Stored | None, seen: _State) -> tuple[Effect, bool]:
@@ -169,15 +181,17 @@ def _compare(known: _Stored | None, seen: _State) -> tuple[Effect, bool]:
 
 
 def _newest(session: Session, places: Collection[Place]) -> dict[Place, _Stored]:
-    columns = _STATUS.c
-    asked = given_rows(session, [columns[name] for name in _KEY], list(places))
-    is_asked = and_(columns.station_id == asked.c.station_id, columns.evse_uid == asked.c.evse_uid)
-    rows = session.execute(
-        select(columns.station_id, columns.evse_uid, columns.status, columns.observed_at)
-        .select_from(asked)
-        .join(_STATUS, is_asked)
-    )
+    dialect = session.get_bind().dialect
+    rows = session.execute(_select_newest(dialect.name), _PLACES.parameters(dialect, places))
     return {(station_id, uid): (_WORDS.get(word), observed_at) for station_id, uid, word, observed_at in rows}
+
+
+@cache
+def _select_newest(dialect: str) -> Any:
+    asked, columns = _PLACES.table(dialect), _STATUS.c
+    is_asked = and_(columns.station_id == asked.c.station_id, columns.evse_uid == asked.c.evse_uid)
+    found = columns.station_id, columns.evse_uid, columns.status, columns.observed_at
+    return select(*found).select_from(asked).join(_STATUS, is_asked)
 
 
 _WORDS = {status.value: status for status in EvseStatus}
@@ -231,23 +245,34 @@ def find_evses(session: Session, keys: Collection[str]) -> dict[str, list[Place]
 
     An EVSE that several sources describe is found in each of their stations.
     """
-    asked = given_rows(session, [_KEYS.c.key], [(key,) for key in keys])
-    rows = session.execute(
+    dialect = session.get_bind().dialect
+    found: dict[str, list[Place]] = defaultdict(list)
+    for key, *place in session.execute(_select_by_key(dialect.name), _KEYS.parameters(dialect, zip(keys))):
+        found[key].append((place[0], place[1]))
+    return found
+
+
+@cache
+def _select_by_key(dialect: str) -> Any:
+    asked = _KEYS.table(dialect)
+    return (
         select(EvseKey.key, EvseKey.station_id, EvseKey.evse_uid)
         .select_from(asked)
         .join(EvseKey, EvseKey.key == asked.c.key)
         .join(Station, Station.id == EvseKey.station_id)
         .where(Station.deleted_at.is_(None))
     )
-    found: dict[str, list[Place]] = defaultdict(list)
-    for key, station_id, evse_uid in rows:
-        found[key].append((station_id, evse_uid))
-    return found
 
 
-def existing_evses(session: Session, station_ids: Collection[int]) -> set[Place]:
-    """Every EVSE of those of the stations that are present."""
-    rows = session.execute(
-        select(Station.id, Station.evses).where(Station.id.in_(station_ids), Station.deleted_at.is_(None))
-    )
-    return {(station_id, evse["uid"]) for station_id, evses in rows for evse in evses}
+def existing_evses(session: Session, places: Collection[Place]) -> set[Place]:
+    """Those of them that there are, in stations that are present."""
+    dialect = session.get_bind().dialect
+    rows = session.execute(_select_existing(dialect.name), _PLACES.parameters(dialect, places))
+    return {(station_id, uid) for station_id, uid in rows}
+
+
+@cache
+def _select_existing(dialect: str) -> Any:
+    asked = _PLACES.table(dialect)
+    is_there = Station.deleted_at.is_(None), has_object(Station.evses, literal("uid"), asked.c.evse_uid)
+    return select(asked).select_from(asked).join(Station, Station.id == asked.c.station_id).where(*is_there)
