@@ -8,14 +8,16 @@ import orjson
 from sqlalchemy import (
     JSON,
     BigInteger,
-    Boolean,
     Column,
     Dialect,
     Text,
+    and_,
     bindparam,
     cast,
+    exists,
     func,
     select,
+    tuple_,
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -43,6 +45,15 @@ def _sqlite_oldest(*_: object, **__: object) -> str:
 @compiles(oldest_open_transaction, "postgresql")
 def _postgresql_oldest(*_: object, **__: object) -> str:
     return "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+
+def comes_before(session: AsyncSession, one: tuple[Any, Any], other: tuple[Any, Any]) -> Any:
+    """Whether one line of the change feed is before another; of each transaction's number and its own.
+
+    A range of pairs SQLite looks for by their first part alone, and that is 0 for all lines."""
+    if session.get_bind().dialect.name == "sqlite":
+        return and_(one[0] == other[0], one[1] < other[1])
+    return tuple_(*one) < tuple_(*other)
 
 
 async def take_turns(session: AsyncSession, name: str) -> None:
@@ -93,24 +104,12 @@ class GivenRows:
         return {"given": orjson.dumps([dict(zip(names, values, strict=True)) for values in given]).decode()}
 
 
-class has_object(FunctionElement[bool]):  # noqa: N801 - it reads as an SQL function
-    """`has_object(document, name, value)`: whether a JSON array has an object with this text under that name."""
-
-    type = Boolean()
-    inherit_cache = True
-
-
-@compiles(has_object, "sqlite")
-def _sqlite_has_object(element: Any, compiler: Any, **how: Any) -> str:
-    document, name, value = (compiler.process(each, **how) for each in element.clauses)
-    found = f"json_extract(value, '$.' || {name}) = {value}"
-    return f"EXISTS (SELECT 1 FROM json_each({document}) WHERE {found})"  # noqa: S608 - made by SQLAlchemy
-
-
-@compiles(has_object, "postgresql")
-def _postgresql_has_object(element: Any, compiler: Any, **how: Any) -> str:
-    document, name, value = (compiler.process(each, **how) for each in element.clauses)
-    return f"{document} @> jsonb_build_array(jsonb_build_object({name}, {value}))"
+def has_object(dialect: str, document: Any, name: str, value: Any) -> Any:
+    """Whether a JSON array has an object with this text under that name."""
+    if dialect == "postgresql":
+        return document.op("@>")(func.jsonb_build_array(func.jsonb_build_object(name, value)))
+    each = func.json_each(document).table_valued("value").c.value
+    return exists().where(func.json_extract(each, f"$.{name}") == value)
 
 
 def insert_missing(session: AsyncSession, table: Any) -> Any:

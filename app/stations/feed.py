@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.dialect import oldest_open_transaction
+from app.db.dialect import comes_before, oldest_open_transaction
 from app.stations.changes import FEED_START, Changes, FeedPosition
 from app.stations.tables import Change
 
@@ -17,6 +17,7 @@ STRETCH = 2_000
 """Changes read at a time."""
 _STEP = 20_000
 """Changes deleted at a time, as writers wait meanwhile."""
+_PLACE = Change.tx, Change.seq
 _SETTLED = Change.tx < oldest_open_transaction()
 
 
@@ -45,7 +46,7 @@ async def changes_after(session: AsyncSession, position: FeedPosition, limit: in
     new = (
         await session.execute(
             select(Change.tx, Change.seq, Change.kind, Change.station_id)
-            .where(tuple_(Change.tx, Change.seq) > tuple_(position.tx, position.seq), _SETTLED)
+            .where(comes_before(session, position, _PLACE), _SETTLED)
             .order_by(Change.tx, Change.seq)
             .limit(limit)
         )
@@ -72,7 +73,7 @@ async def first_after(session: AsyncSession, position: FeedPosition) -> datetime
     """When the change that follows was written; `None`: there is none."""
     found: datetime | None = await session.scalar(
         select(Change.at)
-        .where(tuple_(Change.tx, Change.seq) > tuple_(position.tx, position.seq), _SETTLED)
+        .where(comes_before(session, position, _PLACE), _SETTLED)
         .order_by(Change.tx, Change.seq)
         .limit(1)
     )
@@ -90,7 +91,7 @@ async def prune(session: AsyncSession, now: datetime, most: int = MOST_KEPT) -> 
     in_order = select(front.c.tx, front.c.seq).limit(1)
     first_kept = (await session.execute(in_order.where(is_kept).order_by(front.c.tx, front.c.seq))).first()
     end = first_kept or (await session.execute(in_order.order_by(front.c.tx.desc(), front.c.seq.desc()))).one()
-    await session.execute(delete(Change).where(tuple_(Change.tx, Change.seq) < tuple_(end.tx, end.seq)))
+    await session.execute(delete(Change).where(comes_before(session, _PLACE, (end.tx, end.seq))))
     return first_kept is None
 
 

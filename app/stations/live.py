@@ -274,5 +274,5 @@ def existing_evses(session: Session, places: Collection[Place]) -> set[Place]:
 @cache
 def _select_existing(dialect: str) -> Any:
     asked = _PLACES.table(dialect)
-    is_there = Station.deleted_at.is_(None), has_object(Station.evses, literal("uid"), asked.c.evse_uid)
+    is_there = Station.deleted_at.is_(None), has_object(dialect, Station.evses, "uid", asked.c.evse_uid)
     return select(asked).select_from(asked).join(Station, Station.id == asked.c.station_id).where(*is_there)
