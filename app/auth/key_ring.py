@@ -86,6 +86,8 @@ class KeyRing:
         if key_id is None:
             return None
         await self._reread(REREAD_AFTER_S)
+        if self._clock() - self._read_at >= REREAD_AFTER_S / 2:
+            self._begin_reading()  # so that where many come none has to wait
         if key_id not in self._keys:
             await self._reread(REREAD_FOR_UNKNOWN_AFTER_S)
         key = self._keys.get(key_id)
@@ -95,11 +97,14 @@ class KeyRing:
 
     async def _reread(self, after_s: float) -> None:
         """Read the keys if that was longer ago; whoever comes meanwhile waits for the same reading."""
-        if self._clock() - self._read_at < after_s:
-            return
+        if self._clock() - self._read_at >= after_s:
+            await asyncio.shield(self._begin_reading())
+
+    def _begin_reading(self) -> asyncio.Task[None]:
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
-        await asyncio.shield(self._reading)
+            self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())  # not all wait for it
+        return self._reading
 
     async def _read(self) -> None:
         began = self._clock()

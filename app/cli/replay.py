@@ -16,17 +16,21 @@ from app.db.migrate import require_current
 from app.errors import ConfigurationError, VoltWayError
 from app.ingest import replay as player
 from app.ingest.replay import Clock, Feed, Recording, Service, Told
-from app.ingest.run import ImportOptions
+from app.ingest.run import ImportOptions, run_import
 from app.settings import Settings
 from app.sources.registry import find_source
 
-_SOURCE = "irve-live"
+_STATIC, _SOURCE = "irve", "irve-live"
 
 
 def replay(
     folder: Annotated[
-        Path, typer.Argument(help="Holds dynamic-snapshot-DATE.csv.gz, dynamic-changes-DATE/*.csv.gz.")
+        Path,
+        typer.Argument(help="Holds static-*.csv.gz, dynamic-snapshot-DATE.csv.gz, dynamic-changes-DATE/*.csv.gz."),
     ],
+    with_static: Annotated[
+        bool, typer.Option("--with-static", help="First import the folder's register, static-*.csv.gz.")
+    ] = False,
     speed: Annotated[
         str, typer.Option(help="original, max (as fast as possible), or how many times as fast.", metavar="SPEED")
     ] = "max",
@@ -41,29 +45,46 @@ def replay(
 ) -> None:
     """Play a recorded day of France's live status (IRVE dynamique) as if it happened now.
 
-    The states find their charge points by public id, so import the register first: voltway import irve FILE. As fast
-    as possible, all is moved so that it ends now; else it begins now. Repeating it is harmless.
+    The states find their charge points by public id, so the register must be there: --with-static imports it into the
+    database. As fast as possible, all is moved so that it ends now; else it begins now. Repeating it is harmless.
     """
     plan = player.recordings(folder)[:files]
-    clock, in_time = _clock(speed, plan, as_recorded)
+    times = _times(speed)
+    if as_recorded and times is not None:
+        raise ConfigurationError("--as-recorded goes with --speed max: nothing can be told at a time that is over.")
     settings = Settings.load()
-    told = asyncio.run(_replay(settings, plan, clock, in_time, (to, key_file, batch)))
+    if with_static:
+        asyncio.run(_import(settings, player.static_file(folder)))
+    clock = None if as_recorded else _clock(times, plan)
+    told = asyncio.run(_replay(settings, plan, clock, times is not None, (to, key_file, batch)))
     typer.echo(f"{_SOURCE}: {told}")
     if not told.balanced:
         raise VoltWayError("What was read and what became of it do not add up: this is a bug, please report it.")
 
 
-def _clock(speed: str, plan: Sequence[Recording], as_recorded: bool) -> tuple[Clock | None, bool]:
-    """And whether to wait for each file's moment."""
-    now = datetime.now(UTC)
+def _times(speed: str) -> float | None:
+    """How many times as fast as it happened; `None`: as fast as possible."""
     if speed == "max":
-        return None if as_recorded else Clock.ending_at(now, plan), False
-    if as_recorded:
-        raise ConfigurationError("--as-recorded goes with --speed max: nothing can be told at a time that is over.")
+        return None
     times = "1" if speed == "original" else speed
     if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", times) or float(times) == 0:
         raise ConfigurationError(f"--speed is original, max, or a number over 0, not {speed!r}.")
-    return Clock(plan[0].told_at, now, float(times)), True
+    return float(times)
+
+
+def _clock(times: float | None, plan: Sequence[Recording]) -> Clock:
+    now = datetime.now(UTC)
+    return Clock.ending_at(now, plan) if times is None else Clock(plan[0].told_at, now, times)
+
+
+async def _import(settings: Settings, file: Path) -> None:
+    require_current(settings.database)
+    database = Database(settings.database)
+    try:
+        report = await run_import(database, find_source(_STATIC), str(file), ImportOptions(settings.data_dir))
+    finally:
+        await database.close()
+    typer.echo("\n".join(report.lines()))
 
 
 async def _replay(

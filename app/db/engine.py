@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, Engine, event, make_url
+from sqlalchemy import create_engine as create_sync_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.db.instruments import instrument
+from app.db.instruments import instrument, instrument_pool
 from app.errors import ConfigurationError
 
 _SQLITE_PRAGMAS = {
     "journal_mode": "WAL",  # readers go on while one process writes
     "synchronous": "NORMAL",  # in WAL mode a power cut may lose the last commits, never the database
+    "wal_autocheckpoint": 8_000,  # pages, 32 MB; at the usual 1,000 each batch of states waits for the disk twice
     "busy_timeout": 30_000,  # milliseconds that a writer waits for another
     "foreign_keys": "ON",
     "cache_size": -8_192,  # KiB for each connection; the system caches the file anyhow
@@ -20,6 +22,8 @@ _SQLITE_PRAGMAS = {
 
 
 _KEPT_CONNECTIONS, _MORE_CONNECTIONS = 5, 5
+_FOR_THREADS = 4
+"""Connections, opened when they are needed."""
 _WAIT_FOR_CONNECTION_S = 10
 _POSTGRESQL: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
 
@@ -60,21 +64,36 @@ def conninfo(url: URL) -> str:
 
 def create_engine(url: URL) -> AsyncEngine:
     """Open a pool of connections; the first use connects."""
-    engine = create_async_engine(
-        url,
-        json_serializer=lambda value: orjson.dumps(value).decode(),
-        json_deserializer=orjson.loads,
-        hide_parameters=True,  # what clients sent, and thousands of rows, are not for the log
-        pool_size=_KEPT_CONNECTIONS,
-        max_overflow=_MORE_CONNECTIONS,
-        pool_timeout=_WAIT_FOR_CONNECTION_S,
-        **({} if url.get_backend_name() == "sqlite" else _POSTGRESQL),
-    )
-    if url.get_backend_name() == "sqlite":
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    instrument(engine.sync_engine, _KEPT_CONNECTIONS + _MORE_CONNECTIONS)
+    engine = create_async_engine(url, **_options(url, _KEPT_CONNECTIONS, _MORE_CONNECTIONS))
+    _prepare(engine.sync_engine)
+    instrument_pool(engine.sync_engine, _KEPT_CONNECTIONS + _MORE_CONNECTIONS)
     return engine
+
+
+def create_threads_engine(url: URL) -> Engine:
+    """The same for code that runs in threads; there are few of these, so their connections are not watched."""
+    engine = create_sync_engine(synchronous(url), **_options(url, 1, _FOR_THREADS - 1))
+    _prepare(engine)
+    return engine
+
+
+def _options(url: URL, kept: int, more: int) -> dict[str, Any]:
+    return {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+        "hide_parameters": True,  # what clients sent, and thousands of rows, are not for the log
+        "pool_size": kept,
+        "max_overflow": more,
+        "pool_timeout": _WAIT_FOR_CONNECTION_S,
+        **({} if url.get_backend_name() == "sqlite" else _POSTGRESQL),
+    }
+
+
+def _prepare(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    instrument(engine)
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

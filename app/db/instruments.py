@@ -12,13 +12,19 @@ _OPERATIONS = ("select", "insert", "update", "delete")
 _duration = {name: metrics.db_query_duration_seconds.labels(name) for name in (*_OPERATIONS, "other")}
 
 
-def instrument(engine: Engine, max_connections: int) -> None:
-    """Measure everything that goes through the engine, whose pool opens so many connections at most."""
+def instrument(engine: Engine) -> None:
+    """Measure every statement that goes through the engine."""
     if not metrics.ENABLED:
         return
     event.listen(engine, "before_cursor_execute", _start)
     event.listen(engine, "after_cursor_execute", _observe)
     event.listen(engine, "handle_error", lambda _: metrics.db_errors.inc())
+
+
+def instrument_pool(engine: Engine, max_connections: int) -> None:
+    """Count the connections of the engine, whose pool opens so many at most."""
+    if not metrics.ENABLED:
+        return
     event.listen(engine, "engine_disposed", lambda _: metrics.db_connections_max.dec(max_connections), once=True)
     metrics.db_connections_max.inc(max_connections)
     in_use, opened = metrics.db_connections_in_use, metrics.db_connections_open

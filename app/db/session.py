@@ -1,16 +1,17 @@
 """Units of work: `open_session` is the one place that commits."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from app.db.engine import create_engine, with_driver
+from app.db.engine import create_engine, create_threads_engine, with_driver
 from app.settings import Settings
 from app.utils import metrics
 
@@ -22,6 +23,7 @@ class Database:
         self.url = with_driver(url)
         self._engine = create_engine(self.url)
         self._reading = self._engine.execution_options(read_only=True)
+        self._in_threads = create_threads_engine(self.url)
 
     @asynccontextmanager
     async def open_session(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
@@ -37,6 +39,17 @@ class Database:
             metrics.db_errors.inc()
             raise
 
+    @contextmanager
+    def open_session_here(self) -> Iterator[Session]:
+        """`open_session` for code that runs in a thread: of a short unit of work with several statements, going to
+        the driver and back for each is most of the time in the event loop."""
+        try:
+            with Session(self._in_threads, expire_on_commit=False) as session, session.begin():
+                yield session
+        except PoolTimeoutError:
+            metrics.db_errors.inc()
+            raise
+
     async def is_reachable(self, within_s: float = 2.0) -> bool:
         """Whether the database answers in that time."""
         try:
@@ -47,6 +60,7 @@ class Database:
         return True
 
     async def close(self) -> None:
+        self._in_threads.dispose()
         await self._engine.dispose()
 
 

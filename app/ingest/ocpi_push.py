@@ -144,7 +144,7 @@ async def _store(session: AsyncSession, address: Address, location: Document) ->
     await repository.store(session, FACTS.name, [station], now)
     ids = await repository.ids_of(session, FACTS.name, [address.external_id])
     seen = [Sighting((ids[address.external_id], s.evse_uid), s.status, s.observed_at) for s in parsed.seen]
-    await record(session, FACTS.name, seen, now, FACTS.status_ttl)
+    await session.run_sync(record, FACTS.name, seen, now, FACTS.status_ttl)
 
 
 def _read(address: Address, location: Document) -> Parsed | None:

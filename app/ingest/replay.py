@@ -53,6 +53,14 @@ def recordings(folder: Path) -> list[Recording]:
     return sorted(snapshots + changes, key=lambda each: (each.told_at, each.path not in {s.path for s in snapshots}))
 
 
+def static_file(folder: Path) -> Path:
+    """The newest `static-*.csv.gz` by its name. Raises SourceFormatError where there is none."""
+    found = sorted(folder.glob("static-*.csv*"))
+    if not found:
+        raise SourceFormatError(f"{folder} has no static-*.csv.gz.")
+    return found[-1]
+
+
 def _moment(written: str) -> datetime:
     return datetime.strptime(written, _TIME_IN_NAME).replace(tzinfo=UTC)
 

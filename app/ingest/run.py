@@ -249,7 +249,9 @@ class _Run:
 
     async def _record(self, session: AsyncSession, sightings: list[Sighting]) -> list[str]:
         facts = self._source.facts
-        return await record(session, facts.name, sightings, self._now, facts.status_ttl, dry_run=self._dry_run)
+        return await session.run_sync(
+            record, facts.name, sightings, self._now, facts.status_ttl, dry_run=self._dry_run
+        )
 
     async def _register_origins(self, session: AsyncSession, good: list[Parsed]) -> None:
         """Write the terms of the sources that a catalogue has stations of; of those that VoltWay reads itself, its

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from app.stations import live
 from app.stations.live import Effect, Observation
@@ -26,8 +26,8 @@ class Sighting:
     observed_at: datetime
 
 
-async def record(
-    session: AsyncSession,
+def record(
+    session: Session,
     source: str,
     sightings: Sequence[Sighting],
     now: datetime,
@@ -35,13 +35,13 @@ async def record(
     *,
     dry_run: bool = False,
 ) -> list[str]:
-    """Write live status (see `app.stations.live.observe`) and return for each sighting an Effect or UNKNOWN_EVSE."""
+    """Write live status (see `app.stations.live.observe_here`); for each sighting an Effect or UNKNOWN_EVSE."""
     if not sightings:  # then not even a turn is taken
         return []
     keys = {each.evse for each in sightings if isinstance(each.evse, str)}
-    found = await live.find_evses(session, keys) if keys else {}
-    station_ids = {each.evse[0] for each in sightings if isinstance(each.evse, tuple)}
-    existing = await live.existing_evses(session, station_ids) if station_ids else set()
+    found = live.find_evses(session, keys) if keys else {}
+    named = {each.evse for each in sightings if isinstance(each.evse, tuple)}
+    existing = live.existing_evses(session, named) if named else set()
     places = [
         found.get(each.evse, []) if isinstance(each.evse, str) else [each.evse] if each.evse in existing else []
         for each in sightings
@@ -51,7 +51,7 @@ async def record(
         for each, at in zip(sightings, places, strict=True)
         for place in at
     ]
-    effects = iter(await live.observe(session, source, observations, now, time_to_live, dry_run=dry_run))
+    effects = iter(live.observe_here(session, source, observations, now, time_to_live, dry_run=dry_run))
     return [_summed_up({next(effects) for _ in at}) for at in places]
 
 

@@ -93,6 +93,8 @@ async def _move(database: Database, wait: Callable[[float], Awaitable[None]]) ->
         now = datetime.now(UTC)
         if changed := simulation.changes(now):
             async with database.open_session() as session:
-                there = await live.existing_evses(session, {each.station_id for each in changed})
+                there = await session.run_sync(
+                    live.existing_evses, {(each.station_id, each.evse_uid) for each in changed}
+                )
                 changed = [each for each in changed if (each.station_id, each.evse_uid) in there]
                 await live.observe(session, FACTS.name, changed, now)

@@ -25,7 +25,7 @@ SOURCE = "api"
 """Of what clients tell."""
 REJECTED = "rejected"
 _BATCH = 1_000
-"""States stored without giving way to other requests."""
+"""States stored without giving way to other writers."""
 _PRUNE_EVERY_S = 10.0
 _AHEAD = timedelta(seconds=5)
 """By how much clocks may differ without a word."""
@@ -104,20 +104,22 @@ class StatusWriter:
         DatabaseUnavailableError; what was told until then may be stored.
         """
         now = datetime.now(UTC)
-        sightings, outcome = await asyncio.to_thread(lambda: _check(read(), now + _AHEAD))
         try:
-            indexes = list(sightings)
-            for start in range(0, len(indexes), _BATCH):
-                batch = indexes[start : start + _BATCH]
-                async with self._database.open_session() as session:
-                    told = await record(
-                        session, SOURCE, [sightings[index] for index in batch], now, self._time_to_live
-                    )
-                for index, result in zip(batch, told, strict=True):
-                    outcome.results[index] = result
+            outcome = await asyncio.to_thread(self._write, read, now)
             await self._prune_now_and_then(now)
         except (SQLAlchemyError, OSError) as error:
             raise DatabaseUnavailableError(f"The states cannot be stored: {type(error).__name__}.") from error
+        return outcome
+
+    def _write(self, read: Callable[[], Iterable[object]], now: datetime) -> StatusOutcome:
+        sightings, outcome = _check(read(), now + _AHEAD)
+        indexes = list(sightings)
+        for start in range(0, len(indexes), _BATCH):
+            batch = indexes[start : start + _BATCH]
+            with self._database.open_session_here() as session:
+                told = record(session, SOURCE, [sightings[index] for index in batch], now, self._time_to_live)
+            for index, result in zip(batch, told, strict=True):
+                outcome.results[index] = result
         return outcome
 
     async def _prune_now_and_then(self, now: datetime) -> None:

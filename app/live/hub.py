@@ -149,9 +149,11 @@ class Hub:
         for reader in self._readers:
             reader.reach(position)
 
+    @property
+    def has_readers(self) -> bool:
+        return bool(self._readers)
+
     def watched(self, places: Mapping[int, Place]) -> set[int]:
-        if not self._readers:
-            return set()
         return {station_id for station_id, place in places.items() if self._watching(station_id, place)}
 
     def refreshed(

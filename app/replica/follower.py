@@ -31,6 +31,10 @@ _PATIENCE_S = 60.0
 class Listener(Protocol):
     """Hears what becomes of the replica."""
 
+    @property
+    def has_readers(self) -> bool:
+        """Whether it has anybody to tell."""
+
     def loaded(self, position: FeedPosition) -> None:
         """Everything was read anew: anything may be other than it was."""
 
@@ -240,7 +244,7 @@ class Follower:
         now: datetime,
     ) -> None:
         """`stations`: those of them that have been read."""
-        if self._listener is None:
+        if self._listener is None or not self._listener.has_readers:
             return
         asked = set(stations)
         while unread := self._listener.watched(after := self.replica.places(changes)) - asked:

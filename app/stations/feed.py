@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.dialect import oldest_open_transaction
+from app.db.dialect import comes_before, oldest_open_transaction
 from app.stations.changes import FEED_START, Changes, FeedPosition
 from app.stations.tables import Change
 
@@ -17,6 +17,7 @@ STRETCH = 2_000
 """Changes read at a time."""
 _STEP = 20_000
 """Changes deleted at a time, as writers wait meanwhile."""
+_PLACE = Change.tx, Change.seq
 _SETTLED = Change.tx < oldest_open_transaction()
 
 
@@ -45,7 +46,7 @@ async def changes_after(session: AsyncSession, position: FeedPosition, limit: in
     new = (
         await session.execute(
             select(Change.tx, Change.seq, Change.kind, Change.station_id)
-            .where(tuple_(Change.tx, Change.seq) > tuple_(position.tx, position.seq), _SETTLED)
+            .where(comes_before(session, position, _PLACE), _SETTLED)
             .order_by(Change.tx, Change.seq)
             .limit(limit)
         )
@@ -72,7 +73,7 @@ async def first_after(session: AsyncSession, position: FeedPosition) -> datetime
     """When the change that follows was written; `None`: there is none."""
     found: datetime | None = await session.scalar(
         select(Change.at)
-        .where(tuple_(Change.tx, Change.seq) > tuple_(position.tx, position.seq), _SETTLED)
+        .where(comes_before(session, position, _PLACE), _SETTLED)
         .order_by(Change.tx, Change.seq)
         .limit(1)
     )
@@ -83,12 +84,19 @@ async def prune(session: AsyncSession, now: datetime, most: int = MOST_KEPT) -> 
     """Delete some of what is older than KEPT_FOR, or more than the newest `most` (the newest always stays), from the
     front of the feed. Returns whether there is more to delete."""
     newest = await session.scalar(select(func.max(Change.seq)))
-    if newest is None:
+    if newest is None or not await _has_old(session, now, newest - most):
         return False
     front = select(Change.tx, Change.seq, Change.at).order_by(Change.tx, Change.seq).limit(_STEP + 1).subquery()
     is_kept = ((front.c.at >= now - KEPT_FOR) & (front.c.seq > newest - most)) | (front.c.seq == newest)
     in_order = select(front.c.tx, front.c.seq).limit(1)
     first_kept = (await session.execute(in_order.where(is_kept).order_by(front.c.tx, front.c.seq))).first()
     end = first_kept or (await session.execute(in_order.order_by(front.c.tx.desc(), front.c.seq.desc()))).one()
-    await session.execute(delete(Change).where(tuple_(Change.tx, Change.seq) < tuple_(end.tx, end.seq)))
+    await session.execute(delete(Change).where(comes_before(session, _PLACE, (end.tx, end.seq))))
     return first_kept is None
+
+
+async def _has_old(session: AsyncSession, now: datetime, seq: int) -> bool:
+    """Whether the first line may go; most often not, and then it is all that is read."""
+    first = select(Change.at, Change.seq).order_by(Change.tx, Change.seq).limit(1)
+    at, first_seq = (await session.execute(first)).one()
+    return bool(at < now - KEPT_FOR or first_seq <= seq)

@@ -1,25 +1,33 @@
 """Live status: what was seen of EVSEs. The newest observation of each counts, for as long as its source says."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
+from itertools import zip_longest
 from typing import Any
 
-from sqlalchemy import func, literal, select, tuple_
+from sqlalchemy import and_, bindparam, func, literal, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from app.db.base import UtcDateTime
-from app.db.bulk import upsert_many
-from app.db.dialect import microseconds, take_turns
+from app.db.dialect import GivenRows, has_object, microseconds, upsert_on, wait_for_turn
 from app.stations.model import EvseObservation
 from app.stations.status import expires_at
 from app.stations.tables import EvseKey, EvseStatusRow, Station
 from app.stations.vocabulary import EvseStatus
 
 _STATUS: Any = EvseStatusRow.__table__
+_KEY = ("station_id", "evse_uid")
 _REPLACED = ("status", "observed_at", "received_at", "source", "expires_at")
+_STATIONS = GivenRows((_STATUS.c.station_id,))
+_PLACES = GivenRows((_STATUS.c.station_id, _STATUS.c.evse_uid))
+_TOLD = GivenRows((*_PLACES.columns, _STATUS.c.status, _STATUS.c.observed_at, _STATUS.c.expires_at))
+_KEY_COLUMN: Any = EvseKey.__table__.c.key
+_KEYS = GivenRows((_KEY_COLUMN,))
 _CAREFUL = (
     EvseStatus.AVAILABLE,
     EvseStatus.UNKNOWN,
@@ -59,12 +67,31 @@ class Effect(StrEnum):
     """Another state was known of the same moment; the more careful of the two counts."""
 
 
+Place = tuple[int, str]
+"""Station id and EVSE uid."""
+_State = tuple[EvseStatus, datetime]
+"""When it was seen."""
+_Stored = tuple[EvseStatus | None, datetime]
+"""A word that is no status, which only a hand can have written, is None."""
+
+
 async def observe(
     session: AsyncSession,
     source: str,
     observations: Sequence[Observation],
     now: datetime,
     time_to_live: timedelta | None = None,
+) -> list[Effect]:
+    """`observe_here` in the event loop."""
+    return await session.run_sync(observe_here, source, observations, now, time_to_live)
+
+
+def observe_here(
+    session: Session,
+    source: str,
+    observations: Sequence[Observation],
+    now: datetime,
+    time_to_live: timedelta | None,
     *,
     dry_run: bool = False,
 ) -> list[Effect]:
@@ -75,36 +102,75 @@ async def observe(
     it is replaced. A dry run only tells what would be done.
     """
     if not dry_run:
-        await take_turns(session, "evse_status")
-    newest = await _newest(session, {each.station_id for each in observations})
-    changed: dict[tuple[int, str], tuple[EvseStatus, datetime]] = {}
+        wait_for_turn(session, "evse_status")
+    seen: list[tuple[Place, _State]] = [
+        ((each.station_id, each.evse_uid), (each.status, min(each.observed_at, now))) for each in observations
+    ]
+    stored = _newest(session, {place for place, _ in seen})
+    if not dry_run:
+        for states in _in_turn(_newer(stored, seen)):
+            _write(session, source, states, now, time_to_live)
+    return _effects(stored, seen)
+
+
+def _effects(stored: Mapping[Place, _Stored], seen: Sequence[tuple[Place, _State]]) -> list[Effect]:
+    newest = dict(stored)
     effects = []
-    for each in observations:
-        key = each.station_id, each.evse_uid
-        seen = each.status, min(each.observed_at, now)
-        effect, counts = _compare(newest.get(key), seen)
+    for place, state in seen:
+        effect, counts = _compare(newest.get(place), state)
         effects.append(effect)
         if counts:
-            newest[key] = changed[key] = seen
-    rows = [
-        {
-            "station_id": station_id,
-            "evse_uid": evse_uid,
-            "status": status.value,
-            "observed_at": observed_at,
-            "expires_at": expires_at(observed_at, time_to_live),
-        }
-        for (station_id, evse_uid), (status, observed_at) in changed.items()
-    ]
-    if rows and not dry_run:
-        common = {"received_at": now, "source": source}
-        await upsert_many(session, _STATUS, rows, common=common, key=("station_id", "evse_uid"), replace=_REPLACED)
+            newest[place] = state
     return effects
 
 
-def _compare(
-    known: tuple[EvseStatus | None, datetime] | None, seen: tuple[EvseStatus, datetime]
-) -> tuple[Effect, bool]:
+def _newer(
+    stored: Mapping[Place, _Stored], seen: Sequence[tuple[Place, _State]]
+) -> dict[Place, dict[datetime, EvseStatus]]:
+    """What goes beyond what is stored, by its moment; of two states of one moment the one that counts."""
+    newer: dict[Place, dict[datetime, EvseStatus]] = defaultdict(dict)
+    for place, state in seen:
+        if _compare(stored.get(place), state)[1]:
+            status, at = state
+            there = newer[place].get(at)
+            if there is None or _compare((there, at), state)[1]:
+                newer[place][at] = status
+    return newer
+
+
+def _in_turn(newer: Mapping[Place, Mapping[datetime, EvseStatus]]) -> Iterator[list[tuple[Place, _State]]]:
+    """The oldest state of each EVSE, then the next: so the history gets them all, and a statement no EVSE twice."""
+    in_order = [[(place, (moments[at], at)) for at in sorted(moments)] for place, moments in newer.items()]
+    for states in zip_longest(*in_order):
+        yield [each for each in states if each is not None]
+
+
+def _write(
+    session: Session,
+    source: str,
+    states: Sequence[tuple[Place, _State]],
+    now: datetime,
+    time_to_live: timedelta | None,
+) -> None:
+    rows = (
+        (station_id, uid, status.value, observed_at, expires_at(observed_at, time_to_live))
+        for (station_id, uid), (status, observed_at) in states
+    )
+    dialect = session.get_bind().dialect
+    common = {"received_at": now, "source": source}
+    session.execute(_upsert(dialect.name), _TOLD.parameters(dialect, rows) | common)
+
+
+@cache
+def _upsert(dialect: str) -> Any:
+    told = _TOLD.table(dialect)
+    common = (bindparam(name, type_=_STATUS.c[name].type) for name in ("received_at", "source"))
+    whole = select(told, *(each.label(each.key) for each in common)).where(true())  # else SQLite reads ON of a join
+    names = [*told.c.keys(), "received_at", "source"]
+    return upsert_on(dialect, _STATUS, key=_KEY, replace=_REPLACED).from_select(names, whole)
+
+
+def _compare(known: _Stored | None, seen: _State) -> tuple[Effect, bool]:
     """The effect, and whether what was seen now counts."""
     if known is None or known[1] < seen[1]:
         return Effect.APPLIED, True
@@ -115,17 +181,18 @@ def _compare(
     return Effect.CONFLICTING, known[0] is None or _CAREFUL.index(seen[0]) > _CAREFUL.index(known[0])
 
 
-async def _newest(
-    session: AsyncSession, station_ids: Collection[int]
-) -> dict[tuple[int, str], tuple[EvseStatus | None, datetime]]:
-    """By station id and EVSE uid; a word that is no status, which only a hand can have written, is None."""
-    columns = _STATUS.c
-    rows = await session.execute(
-        select(columns.station_id, columns.evse_uid, columns.status, columns.observed_at).where(
-            columns.station_id.in_(station_ids)
-        )
-    )
+def _newest(session: Session, places: Collection[Place]) -> dict[Place, _Stored]:
+    dialect = session.get_bind().dialect
+    rows = session.execute(_select_newest(dialect.name), _PLACES.parameters(dialect, places))
     return {(station_id, uid): (_WORDS.get(word), observed_at) for station_id, uid, word, observed_at in rows}
+
+
+@cache
+def _select_newest(dialect: str) -> Any:
+    asked, columns = _PLACES.table(dialect), _STATUS.c
+    is_asked = and_(columns.station_id == asked.c.station_id, columns.evse_uid == asked.c.evse_uid)
+    found = columns.station_id, columns.evse_uid, columns.status, columns.observed_at
+    return select(*found).select_from(asked).join(_STATUS, is_asked)
 
 
 _WORDS = {status.value: status for status in EvseStatus}
@@ -151,17 +218,19 @@ async def count_by_source(session: AsyncSession, now: datetime) -> list[LiveCoun
 
 async def observed_of(session: AsyncSession, station_ids: Collection[int]) -> list[EvseObservation]:
     """The newest of every EVSE of these stations."""
-    rows = await session.execute(_OBSERVED.where(_STATUS.c.station_id.in_(station_ids)))
+    dialect = session.get_bind().dialect
+    given = _STATIONS.parameters(dialect, ((station_id,) for station_id in station_ids))
+    rows = await session.execute(_observed(dialect.name), given)
     return [EvseObservation._make(row) for row in rows.all()]
 
 
-_OBSERVED = select(
-    _STATUS.c.station_id,
-    _STATUS.c.evse_uid,
-    _STATUS.c.status,
-    microseconds(_STATUS.c.observed_at),
-    microseconds(_STATUS.c.expires_at),
-)
+@cache
+def _observed(dialect: str) -> Any:
+    columns, asked = _STATUS.c, _STATIONS.table(dialect)
+    times = microseconds(columns.observed_at), microseconds(columns.expires_at)
+    return select(columns.station_id, columns.evse_uid, columns.status, *times).join(
+        asked, asked.c.station_id == columns.station_id
+    )
 
 
 async def became_stale(
@@ -180,25 +249,39 @@ async def became_stale(
     return [(row[0], row[1]) for row in rows]
 
 
-async def find_evses(session: AsyncSession, keys: Collection[str]) -> dict[str, list[tuple[int, str]]]:
-    """Station id and uid of the present EVSEs with these public ids, as `app.stations.evse_id.key_of` folds them.
+def find_evses(session: Session, keys: Collection[str]) -> dict[str, list[Place]]:
+    """The present EVSEs with these public ids, as `app.stations.evse_id.key_of` folds them.
 
     An EVSE that several sources describe is found in each of their stations.
     """
-    rows = await session.execute(
-        select(EvseKey.key, EvseKey.station_id, EvseKey.evse_uid)
-        .join(Station, Station.id == EvseKey.station_id)
-        .where(EvseKey.key.in_(keys), Station.deleted_at.is_(None))
-    )
-    found: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for key, station_id, evse_uid in rows:
-        found[key].append((station_id, evse_uid))
+    dialect = session.get_bind().dialect
+    found: dict[str, list[Place]] = defaultdict(list)
+    for key, *place in session.execute(_select_by_key(dialect.name), _KEYS.parameters(dialect, zip(keys))):
+        found[key].append((place[0], place[1]))
     return found
 
 
-async def existing_evses(session: AsyncSession, station_ids: Collection[int]) -> set[tuple[int, str]]:
-    """Station id and uid of every EVSE of those of the stations that are present."""
-    rows = await session.execute(
-        select(Station.id, Station.evses).where(Station.id.in_(station_ids), Station.deleted_at.is_(None))
+@cache
+def _select_by_key(dialect: str) -> Any:
+    asked = _KEYS.table(dialect)
+    return (
+        select(EvseKey.key, EvseKey.station_id, EvseKey.evse_uid)
+        .select_from(asked)
+        .join(EvseKey, EvseKey.key == asked.c.key)
+        .join(Station, Station.id == EvseKey.station_id)
+        .where(Station.deleted_at.is_(None))
     )
-    return {(station_id, evse["uid"]) for station_id, evses in rows for evse in evses}
+
+
+def existing_evses(session: Session, places: Collection[Place]) -> set[Place]:
+    """Those of them that there are, in stations that are present."""
+    dialect = session.get_bind().dialect
+    rows = session.execute(_select_existing(dialect.name), _PLACES.parameters(dialect, places))
+    return {(station_id, uid) for station_id, uid in rows}
+
+
+@cache
+def _select_existing(dialect: str) -> Any:
+    asked = _PLACES.table(dialect)
+    is_there = Station.deleted_at.is_(None), has_object(dialect, Station.evses, "uid", asked.c.evse_uid)
+    return select(asked).select_from(asked).join(Station, Station.id == asked.c.station_id).where(*is_there)

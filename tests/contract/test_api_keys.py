@@ -183,6 +183,20 @@ async def test_a_revoked_key_soon_ceases_to_hold_in_every_process(
             await ring.admit(token, WRITE)
 
 
+async def test_keys_are_read_anew_before_a_request_would_have_to_wait(
+    database: Database, ring: KeyRing, clock: Clock
+) -> None:
+    token = await make(database)
+    await ring.admit(token, WRITE)
+    for _ in range(3):
+        clock.s += REREAD_AFTER_S * 0.75
+        with statements() as seen:
+            await ring.admit(token, WRITE)
+            assert "SELECT" not in seen
+            await ring.close()  # waits for what goes on
+            assert seen.count("SELECT") == 1
+
+
 async def test_a_new_key_holds_at_once(database: Database, ring: KeyRing, clock: Clock) -> None:
     await ring.admit(await make(database, "first"), WRITE)
     token = await make(database, "second")

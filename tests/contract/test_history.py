@@ -71,17 +71,15 @@ async def test_periods_are_what_was_seen_minute_by_minute(database: Database, se
         uid, status = random.choice(UIDS), random.choice(list(EvseStatus))
         seen.append((uid, status, at))
         at += random.randint(1, 50) * MINUTE
-    kept: list[Seen] = []
     for n in range(0, len(seen), 3):
         batch = seen[n : n + 3]
         await _observe(database, station_id, random.sample(batch, len(batch)))
-        kept += {each[0]: each for each in batch}.values()  # of what comes at once the newest counts
-        await _observe(database, station_id, random.sample(seen[: n + 3], 1))  # late, or again
+        await _observe(database, station_id, random.sample(seen[: n + 3], 1))  # again
     for start, end in ((NOW - 13 * HOUR, NOW), (NOW - 7 * HOUR, NOW - 2 * HOUR)):
         found = await _periods(database, station_id, start, end)
         for uid in UIDS:
             periods = found.get(uid, [])
-            assert _sampled(periods, start, end) == _by_minutes(kept, uid, start, end)
+            assert _sampled(periods, start, end) == _by_minutes(seen, uid, start, end)
             assert all(one.end <= other.start for one, other in pairwise(periods))
             assert all(start <= each.start < each.end <= end for each in periods)
 
@@ -94,6 +92,15 @@ async def test_of_two_states_of_one_moment_one_is_remembered(database: Database,
         await _observe(database, station_id, [("a", each, NOW - HOUR)], ttl=DAY)
     found = await _periods(database, station_id, NOW - DAY, NOW)
     assert found == {"a": [Period(NOW - HOUR, NOW, EvseStatus.CHARGING)]}
+
+
+async def test_of_states_that_come_late_only_the_newer_are_remembered(database: Database) -> None:
+    station_id = await _store(database)
+    free, busy, broken = EvseStatus.AVAILABLE, EvseStatus.CHARGING, EvseStatus.OUTOFORDER
+    await _observe(database, station_id, [("a", free, NOW - 3 * HOUR), ("a", broken, NOW - HOUR)], ttl=DAY)
+    await _observe(database, station_id, [("a", free, NOW), ("a", busy, NOW - 2 * HOUR)], ttl=DAY)
+    found = await _periods(database, station_id, NOW - DAY, NOW)
+    assert found == {"a": [Period(NOW - 3 * HOUR, NOW - HOUR, free), Period(NOW - HOUR, NOW, broken)]}
 
 
 async def test_only_changes_are_remembered(database: Database) -> None:

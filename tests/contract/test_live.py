@@ -47,7 +47,7 @@ async def stored(database: Database) -> list[tuple[Any, ...]]:
 
 async def find(database: Database, *spelt: str) -> dict[str, list[tuple[int, str]]]:
     async with database.open_session(read_only=True) as session:
-        found = await live.find_evses(session, [key_of(each) for each in spelt])
+        found = await session.run_sync(live.find_evses, [key_of(each) for each in spelt])
     return {key: sorted(places) for key, places in found.items()}
 
 
@@ -127,7 +127,7 @@ async def test_a_sighting_is_recorded_in_every_station_that_has_the_evse(databas
         Sighting((99, "a"), FREE, NOW),
     ]
     async with database.open_session() as session:
-        told = await record(session, "feed", sightings, NOW, None)
+        told = await session.run_sync(record, "feed", sightings, NOW, None)
     assert told == ["applied", "unknown", "superseded", "unknown", "unknown"]
     assert [row[:3] for row in await stored(database)] == [(one, "a", "CHARGING"), (other, "x", "CHARGING")]
 
@@ -135,5 +135,6 @@ async def test_a_sighting_is_recorded_in_every_station_that_has_the_evse(databas
 async def test_a_dry_run_tells_and_writes_nothing(database: Database) -> None:
     await put(database, a="FR*1")
     async with database.open_session(read_only=True) as session:
-        assert await record(session, "feed", [Sighting("FR1", BUSY, NOW)], NOW, None, dry_run=True) == ["applied"]
+        told = await session.run_sync(record, "feed", [Sighting("FR1", BUSY, NOW)], NOW, None, dry_run=True)
+    assert told == ["applied"]
     assert await stored(database) == []

@@ -1,16 +1,19 @@
 """What both databases must do alike."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, text
+from sqlalchemy import Engine, delete, event, select, text
 
 from app.db import Database
 from app.db.dialect import see_one_state
 from app.db.migrate import check_for_drift, migrate, require_current
 from app.errors import SchemaMissingError
 from app.stations import Station, StationCreate, live, repository
-from app.stations.feed import changes_after, current_position, prune
+from app.stations.changes import FEED_START
+from app.stations.feed import changes_after, current_position, first_after, prune
 from app.stations.live import Observation
 from app.stations.model import StoredStation
 from app.stations.repository import Written
@@ -202,6 +205,29 @@ async def test_a_reader_takes_the_feed_in_pieces(database: Database) -> None:
         seen |= changes.stations.keys()
         position, more = changes.position, changes.more
     assert len(seen) == 5
+
+
+async def test_what_has_changed_is_found_without_looking_through_the_feed(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    await store(database, station("1"))
+    plans: list[str] = []
+
+    def explain(connection: Any, _: object, statement: str, parameters: Any, *__: object) -> None:
+        if not statement.startswith("EXPLAIN") and re.search("changes.seq [<>]", statement):
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.append(plan.fetchall()[0].detail)
+
+    event.listen(Engine, "before_cursor_execute", explain)
+    try:
+        async with database.open_session() as session:
+            await changes_after(session, FEED_START)
+            await first_after(session, FEED_START)
+            await prune(session, NOW + timedelta(days=3_650))
+    finally:
+        event.remove(Engine, "before_cursor_execute", explain)
+    await database.close()
+    assert len(plans) == 3
+    assert all("INDEX ix_changes_tx_seq (tx=? AND seq" in plan for plan in plans), plans
 
 
 async def test_a_reader_whose_place_was_pruned_is_told_to_start_anew(database: Database) -> None:
