@@ -25,8 +25,8 @@ from app.auth import Scope
 from app.db import Database
 from app.stations import repository
 from benchmarks import databases
-from benchmarks.catalogue import fill
 from benchmarks.figures import print_table, spread
+from benchmarks.filling import fill
 from benchmarks.http import server
 from tests.keys import create_key
 

@@ -14,8 +14,8 @@ from statistics import quantiles
 from app.db import Database
 from app.stations import StationCreate, repository
 from benchmarks import databases
-from benchmarks.catalogue import fill
 from benchmarks.figures import print_table
+from benchmarks.filling import fill
 from benchmarks.http import server
 
 AT_SEA = {"longitude": -30.0, "latitude": 0.0}

@@ -6,7 +6,9 @@ import gzip
 import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -14,15 +16,19 @@ from app.db import Database
 from app.exports.request import ExportFormat
 from app.sources import irve
 from app.sources.records import Parsed
+from app.stations import StationCreate, repository
+from app.stations.query import StationQuery
 from benchmarks import (
     catalogue,
     databases,
     engine,
     export_file,
     exports,
+    filling,
     http,
     jobs,
     memory,
+    queries,
     streams,
     takeover,
     visibility,
@@ -120,14 +126,46 @@ def test_a_lone_import_tells_its_stations_and_its_peak(fresh: Fresh, afdc_file: 
 
 
 def test_the_catalogue_is_the_same_every_time() -> None:
-    assert list(catalogue.stations(20)) == list(catalogue.stations(20))
-    assert len({made.station.external_id for made in catalogue.stations(20)}) == 20
+    assert list(catalogue.stored(20)) == list(catalogue.stored(30))[:20]
+    assert len({station.external_id for station in catalogue.stored(20)}) == 20
+
+
+async def test_the_catalogue_in_a_database_is_the_one_that_is_made(database: Database) -> None:
+    await filling.fill(database, 50)
+    async with database.open_session() as session:
+        stored = await repository.get_many(session, range(1, 51), datetime.now(UTC))
+        assert stored == list(catalogue.stored(50))
+        imported = await repository.store(session, "demo", list(catalogue.created(50)), datetime.now(UTC))
+    assert len(imported.unchanged) == 50
+
+
+async def test_only_an_empty_database_is_filled(database: Database) -> None:
+    buoy = StationCreate(source="sea", title="Buoy", longitude=-30.0, latitude=0.0)
+    async with database.open_session() as session:
+        await repository.store(session, "sea", [buoy], datetime.now(UTC))
+    with pytest.raises(ValueError, match="not empty"):
+        await filling.fill(database, 5)
+
+
+def test_the_mix_of_queries_is_half_within_a_radius_and_half_filtered() -> None:
+    asked = queries.mix(1_000)
+    assert asked == queries.mix(1_000)
+    for is_so in (lambda query: query.radius_km is None, lambda query: query.limit == 20, queries.is_plain):
+        assert 450 < sum(map(is_so, asked)) < 550
+
+
+@pytest.mark.parametrize("query", queries.mix(20))
+def test_a_query_is_written_as_a_client_would(query: StationQuery) -> None:
+    path, _, written = queries.path_of(query).partition("?")
+    given = {name: values if name == "connector" else values[0] for name, values in parse_qs(written).items()}
+    assert path == "/api/v1/stations"
+    assert StationQuery.model_validate(given) == query
 
 
 async def test_every_kind_of_search_is_measured(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MOST_CALLS", 3)
     database = Database(fresh())
-    await catalogue.fill(database, 50)
+    await filling.fill(database, 50)
     replica, some = await engine.load(database)
     await database.close()
     assert len(replica) == len(some) == 50
@@ -140,7 +178,7 @@ async def test_every_kind_of_search_is_measured(fresh: Fresh, monkeypatch: pytes
 @pytest.mark.parametrize("name", ["connector that none has", "text that none has", "skip 1,000,000"])
 async def test_searches_without_result_have_none(name: str, fresh: Fresh) -> None:
     database = Database(fresh())
-    await catalogue.fill(database, 50)
+    await filling.fill(database, 50)
     replica, _ = await engine.load(database)
     await database.close()
     assert replica.search(engine.QUERIES[name](next(engine.places()))).body == b"[]"
