@@ -29,6 +29,8 @@ from benchmarks import (
     jobs,
     memory,
     queries,
+    servers,
+    starting,
     streams,
     takeover,
     visibility,
@@ -68,6 +70,15 @@ def ocm_file(tmp_path: Path) -> Path:
     file = tmp_path / "sites.json"
     file.write_text(json.dumps(OCM))
     return file
+
+
+def _fill(database_url: str, stations: int) -> None:
+    async def fill() -> None:
+        database = Database(database_url)
+        await filling.fill(database, stations)
+        await database.close()
+
+    asyncio.run(fill())
 
 
 def _rows(database_url: str, table: str) -> int:
@@ -184,15 +195,36 @@ async def test_searches_without_result_have_none(name: str, fresh: Fresh) -> Non
     assert replica.search(engine.QUERIES[name](next(engine.places()))).body == b"[]"
 
 
-def test_the_constant_server_answers_with_so_many_bytes(fresh: Fresh) -> None:
-    with http.server(fresh(), "benchmarks.constant", "{port}", "1234") as port:
-        rate, length = http.load(port, http.nearest_20(2), seconds=0.1)
-    assert rate > 0
-    assert length == 1234
+def test_searches_are_measured_against_constant_answers_of_their_size(fresh: Fresh) -> None:
+    url = fresh()
+    _fill(url, 200)
+    with servers.server(url, *http.SERVE) as serving:
+        paths = http.searches()["the mix"]
+        floor, taken = http.against_constant(serving, paths, rounds=2, seconds=0.2)
+        assert len(floor) == len(taken) == 2
+        assert floor[0].load.body_bytes == pytest.approx(taken[0].load.body_bytes, rel=0.2)
+        assert 0 < taken[0].load.p50_ms <= taken[0].load.p99_ms
+        assert sum(each.server_us for each in taken) > 0
+        assert http.load(serving, ["/constant/1234"], 0.1).body_bytes == 1_234
 
 
-def test_a_server_that_does_not_start_tells_why(fresh: Fresh) -> None:
-    with pytest.raises(RuntimeError, match="invalid literal"), http.server(fresh(), "benchmarks.constant", "no port"):
+def test_several_workers_have_the_constant_answers_and_count_their_memory_together(fresh: Fresh) -> None:
+    with servers.server(fresh(), *http.SERVE, "--workers", "2") as serving:
+        assert http.load(serving, ["/constant/77"], 0.1).body_bytes == 77
+        assert len(serving.processes()) > 2
+        assert 50 < serving.pss_mib() < 2_000
+
+
+def test_a_start_ends_with_an_answer_that_is_good(fresh: Fresh) -> None:
+    url = fresh()
+    _fill(url, 20)
+    started = starting.start(url, workers=1, empty=False)
+    assert started.seconds > 0.1
+    assert started.pss_mib > 20
+
+
+def test_a_server_that_does_not_start_tells_why() -> None:
+    with pytest.raises(RuntimeError, match="No such command"), servers.server("", "app.cli", "sing"):
         pass
 
 
