@@ -40,6 +40,8 @@ class Connection:
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = bytearray(_READ)
+        self._view = memoryview(self._buffer)
         self._asked = 0.0
 
     def fileno(self) -> int:
@@ -52,22 +54,22 @@ class Connection:
     def answered(self) -> tuple[int, float]:
         """Read the whole answer; return bytes of its body, and seconds since asked. Raises ValueError when it is not
         200 OK, ConnectionError when it ends early."""
-        answer = self._read()
-        while (end := answer.find(b"\r\n\r\n")) < 0:
-            answer += self._read()
-        head = answer[:end].lower()
+        read = self._read(0)
+        while (end := self._buffer.find(b"\r\n\r\n", 0, read)) < 0:
+            read += self._read(read)
+        head = self._buffer[:end].lower()
         if not head.startswith(b"http/1.1 200"):
             raise ValueError(head.decode())
         start = head.index(_LENGTH) + len(_LENGTH)
         length = int(head[start:].split(b"\r\n", 1)[0])
-        missing = end + 4 + length - len(answer)
+        missing = end + 4 + length - read
         while missing > 0:
-            missing -= len(self._read())
+            missing -= self._read(0)
         return length, time.perf_counter() - self._asked
 
-    def _read(self) -> bytes:
-        if part := self._socket.recv(_READ):
-            return part
+    def _read(self, at: int) -> int:
+        if read := self._socket.recv_into(self._view[at:]):
+            return read
         raise ConnectionError("the server closed the connection")
 
 
