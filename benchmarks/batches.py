@@ -45,7 +45,7 @@ class Input:
 
 
 def make_input(count: int) -> Input:
-    created = [made.station for made in catalogue.stations(count)]
+    created = list(catalogue.created(count))
     given = [station.model_dump() for station in created]
     return Input(created, given, [_complete(fields) for fields in given])
 

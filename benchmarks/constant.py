@@ -1,33 +1,55 @@
-"""The floor of an HTTP answer: one that is always the same, from the server and with the options of `voltway serve`.
+"""VoltWay, in which `/constant/N` answers with N bytes behind all of its middleware: the floor of any answer.
 
-Run as a program: `PORT BYTES`.
+Run as a program it is the `voltway` command.
 """
 
-import sys
+from functools import lru_cache
+from types import SimpleNamespace
 
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.cli.serve import OPTIONS
+from app.cli import main
 
-
-def constant(size: int) -> ASGIApp:
-    """An application that answers everything with so many bytes."""
-    body = b"x" * size
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(size).encode())]
-
-    async def app(scope: Scope, _: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise NotImplementedError(scope["type"])
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    return app
+PATH = "/constant/"
 
 
-def main(port: int, size: int) -> None:
-    uvicorn.run(constant(size), port=port, **OPTIONS)
+class ConstantAnswers:
+    """The innermost middleware: answers at once, and leaves everything else to the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PATH):
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = _ROUTE  # for the log and the metrics
+        for message in _answer(scope["path"]):
+            await send(message)
 
 
+_ROUTE = SimpleNamespace(path=PATH)
+
+
+@lru_cache
+def _answer(path: str) -> tuple[Message, Message]:
+    size = path.removeprefix(PATH)
+    headers = [(b"content-type", b"application/json"), (b"content-length", size.encode())]
+    return (
+        {"type": "http.response.start", "status": 200, "headers": headers},
+        {"type": "http.response.body", "body": b"x" * int(size)},
+    )
+
+
+def install() -> None:
+    """Into the application that `voltway serve` runs, wherever it does: worker processes import this module, too."""
+    from app.main import app  # noqa: PLC0415 - reads the settings
+
+    app.user_middleware.append(Middleware(ConstantAnswers))
+
+
+if __name__ in {"__main__", "__mp_main__"}:
+    install()
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main()

@@ -18,8 +18,9 @@ from statistics import median
 
 from app.db import Database
 from app.exports.request import ExportFormat
-from benchmarks import catalogue, databases
+from benchmarks import databases
 from benchmarks.figures import print_table, spread
+from benchmarks.filling import fill
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = 5_000
@@ -52,7 +53,7 @@ def catalogue_of(count: int) -> Iterator[Path]:
 
 async def _fill(file: Path, count: int) -> None:
     database = Database(f"sqlite:///{file}")
-    await catalogue.fill(database, count)
+    await fill(database, count)
     await database.close()
 
 

@@ -1,80 +1,110 @@
 """Searches over HTTP, in times of what the same server does with a constant answer of the same size."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.engine import places
+from benchmarks.constant import PATH
+from benchmarks.engine import near, places
 from benchmarks.figures import print_table, spread
-from tests.services import free_port
+from benchmarks.load import Load
+from benchmarks.queries import mix, path_of
+from benchmarks.servers import Server, server
 
 _ROOT = Path(__file__).parents[1]
-_START_S = 60
+_QUERIES = 2_000
+SERVE = ("benchmarks.constant", "serve", "--port", "{port}")
+"""VoltWay with constant answers beside its own."""
 
 
-@contextmanager
-def server(database_url: str, *command: str, **settings: str) -> Iterator[int]:
-    """Run `python -m COMMAND`, in which `{port}` stands for a free port, and yield the port once it accepts."""
-    port = free_port()
-    arguments = [sys.executable, "-m", *(part.format(port=port) for part in command)]
-    environment = os.environ | {"DATABASE_URL": database_url} | settings
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(arguments, cwd=_ROOT, env=environment, stdout=log, stderr=log)
-        try:
-            if not _accepts(port, process):
-                log.seek(0)
-                raise RuntimeError(f"{' '.join(command)} does not answer:\n{log.read().decode()}")
-            yield port
-        finally:
-            process.terminate()
-            process.wait(30)
+@dataclass(frozen=True)
+class Measured:
+    """What a load was for the client, and for the server."""
+
+    load: Load
+    server_us: float
+    """The server's processor time a request."""
 
 
-def _accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until it does; False when the process ends before, or the time."""
-    end = time.monotonic() + _START_S
-    while process.poll() is None and time.monotonic() < end:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-        time.sleep(0.05)
-    return False
+Target = tuple[Server, Sequence[str]]
+"""Whom to ask, for which paths."""
 
 
-def load(port: int, paths: list[str], seconds: float) -> tuple[float, float]:
-    """Ask from another process; return requests a second and bytes a body."""
-    command = [sys.executable, "-m", "benchmarks.load", str(port), str(seconds)]
+def load(server: Server, paths: Sequence[str], seconds: float) -> Load:
+    """Ask from another process."""
+    command = [sys.executable, "-m", "benchmarks.load", str(server.port), str(seconds)]
     done = subprocess.run(command, cwd=_ROOT, input="\n".join(paths), check=True, capture_output=True, text=True)
-    rate, length = json.loads(done.stdout)
-    return rate, length
+    return Load(**json.loads(done.stdout))
 
 
-def nearest_20(count: int) -> list[str]:
-    return [
-        f"/api/v1/stations?longitude={longitude}&latitude={latitude}&limit=20"
-        for longitude, latitude in islice(places(), count)
-    ]
+def measure(server: Server, paths: Sequence[str], seconds: float) -> Measured:
+    """As `load`."""
+    before_s = server.cpu_s()
+    seen = load(server, paths, seconds)
+    return Measured(seen, (server.cpu_s() - before_s) / seen.requests * 1e6)
+
+
+def alternating(targets: Mapping[str, Target], rounds: int, seconds: float) -> dict[str, list[Measured]]:
+    """Measure one after the other, the other way round every second time, so that what else the machine does meets
+    all of them. Each is asked for a while before."""
+    for target in targets.values():
+        load(*target, seconds=seconds / 2)
+    taken: dict[str, list[Measured]] = {name: [] for name in targets}
+    for turn in range(rounds):
+        for name, target in list(targets.items())[:: -1 if turn % 2 else 1]:
+            taken[name].append(measure(*target, seconds=seconds))
+    return taken
+
+
+def against_constant(server: Server, paths: Sequence[str], rounds: int, seconds: float) -> list[list[Measured]]:
+    """Rounds of constant answers of the mean size, and of those to the paths, which the server has to give."""
+    size = round(load(server, paths, seconds).body_bytes)
+    constant = [f"{PATH}{size}?{path.partition('?')[2]}" for path in paths]
+    return list(alternating({"constant": (server, constant), "paths": (server, paths)}, rounds, seconds).values())
+
+
+def searches() -> dict[str, list[str]]:
+    """Paths by what they ask for."""
+    at = list(islice(places(), _QUERIES))
+    return {
+        "nearest 20": [path_of(near(place)) for place in at],
+        "nearest 100": [path_of(near(place, limit=100)) for place in at],
+        "the mix": [path_of(query) for query in mix(_QUERIES)],
+    }
+
+
+def ratios(floor: Sequence[Measured], taken: Sequence[Measured]) -> dict[str, str]:
+    """By what they compare, round for round."""
+    pairs = list(zip(floor, taken, strict=True))
+    return {
+        "requests/s ÷ constant": spread([each.load.rate / least.load.rate for least, each in pairs]),
+        "constant's server time ÷ its": spread([least.server_us / each.server_us for least, each in pairs]),
+        "p99 ÷ constant's": spread([each.load.p99_ms / least.load.p99_ms for least, each in pairs]),
+    }
+
+
+def figures(taken: Sequence[Measured]) -> dict[str, str]:
+    """Each a median, in brackets smallest and greatest."""
+    return {
+        "bytes": f"{taken[0].load.body_bytes:,.0f}",
+        "requests/s": spread([each.load.rate for each in taken], 0),
+        "p50 ms": spread([each.load.p50_ms for each in taken]),
+        "p99 ms": spread([each.load.p99_ms for each in taken]),
+        "server, µs": spread([each.server_us for each in taken], 0),
+        "client, µs": spread([each.load.client_us for each in taken], 0),
+    }
 
 
 def print_http(database_url: str, rounds: int, seconds: float = 2.0) -> None:
-    paths = nearest_20(2_000)
-    with server(database_url, "app.cli", "serve", "--port", "{port}") as ours:
-        _, length = load(ours, paths, 1.0)
-        with server(database_url, "benchmarks.constant", "{port}", str(round(length))) as constant:
-            load(constant, paths, 1.0)
-            runs = [(load(constant, paths, seconds)[0], load(ours, paths, seconds)[0]) for _ in range(rounds)]
-    ratios = [search / floor for floor, search in runs]
-    print(f"Nearest 20 over HTTP, one worker, {length:,.0f} bytes an answer, {rounds} runs of {seconds:g} s each\n")
-    rows = [
-        ["constant answer, requests/s", spread([floor for floor, _ in runs], 0)],
-        ["nearest 20, requests/s", spread([search for _, search in runs], 0)],
-        ["nearest 20 ÷ constant answer", spread(ratios)],
-    ]
-    print_table(["figure", "median (smallest to greatest)"], rows)
+    with server(database_url, *SERVE) as ours:
+        taken = {name: against_constant(ours, paths, rounds, seconds) for name, paths in searches().items()}
+    print(f"Over HTTP, one worker, all middleware on for both, {rounds} rounds of {seconds:g} s each\n")
+    rows = []
+    for name, (floor, search) in taken.items():
+        rows += [["constant", *figures(floor).values()], [name, *figures(search).values()]]
+    print_table(["answer", *figures(search)], rows)
+    print_table(["search", *ratios(floor, search)], [[name, *ratios(*each).values()] for name, each in taken.items()])

@@ -25,9 +25,9 @@ from app.auth import Scope
 from app.db import Database
 from app.stations import repository
 from benchmarks import databases
-from benchmarks.catalogue import fill
 from benchmarks.figures import print_table, spread
-from benchmarks.http import server
+from benchmarks.filling import fill
+from benchmarks.servers import SERVE, server
 from tests.keys import create_key
 
 ROUNDS = 5
@@ -117,8 +117,8 @@ def compare(database_url: str, stations: int) -> dict[int, tuple[float, list[flo
     key = create_key(database_url, "bench", [Scope.STATUS_WRITE])
     found: dict[int, tuple[float, list[float]]] = {}
     with (
-        server(database_url, "app.cli", "serve", "--port", "{port}") as port,
-        closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection,
+        server(database_url, *SERVE) as serving,
+        closing(HTTPConnection("127.0.0.1", serving.port, timeout=60)) as connection,
         floor(database_url) as write_plainly,
     ):
         write = over_http(connection, key)

@@ -5,7 +5,6 @@ Run as a program: `PORT PART...`; a part is `middleware` or `logging`, none is t
 
 import sys
 import tempfile
-import time
 
 import uvicorn
 from fastapi import FastAPI, Response
@@ -23,11 +22,6 @@ def main(port: int, parts: set[str]) -> None:
     @app.get("/constant")
     async def constant() -> Response:
         return Response(_BODY)
-
-    @app.get("/cpu")
-    async def cpu() -> float:
-        """Seconds of processor time that this process has taken."""
-        return time.process_time()
 
     if "middleware" in parts:
         app.add_middleware(PerformanceMiddleware)

@@ -10,8 +10,8 @@ from app.db import Database
 from app.replica import Replica
 from app.stations.model import StoredStation
 from benchmarks import databases
-from benchmarks.catalogue import fill
 from benchmarks.engine import load, print_engine
+from benchmarks.filling import fill
 from benchmarks.http import print_http
 
 

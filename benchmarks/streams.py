@@ -18,13 +18,11 @@ from itertools import cycle, islice
 from random import Random
 from statistics import quantiles
 
-import psutil
-
 from app.auth import Scope
 from benchmarks import databases
 from benchmarks.figures import print_table
-from benchmarks.http import server
 from benchmarks.live import State, evses, over_http
+from benchmarks.servers import SERVE, Server, server
 from tests.keys import create_key
 
 _SEEN = re.compile(rb'"updated_at":"([^"]+)"')
@@ -101,14 +99,13 @@ async def single_changes(one: int, other: int, teller: Teller, changes: int) -> 
 
 
 async def many_changes(
-    port: int, teller: Teller, queries: list[str], rate: int, seconds: int
+    serving: Server, teller: Teller, queries: list[str], rate: int, seconds: int
 ) -> tuple[list[float], float, float]:
-    """Delays at all readers of one process while so many changes a second are told to it, the changes a second that
+    """Delays at all readers of one server while so many changes a second are told to it, the changes a second that
     it took, and KiB of its memory a reader."""
-    process = next(each for each in psutil.process_iter() if _listens(each, port))
-    before = process.memory_info().rss
-    async with readers(port, iter(queries)) as opened:
-        memory = process.memory_info().rss - before
+    before_mib = serving.pss_mib()
+    async with readers(serving.port, iter(queries)) as opened:
+        memory_kib = (serving.pss_mib() - before_mib) * 1024
         began = time.monotonic()
         for number in range(seconds * _BATCHES_A_SECOND):
             await asyncio.sleep(max(0.0, began + number / _BATCHES_A_SECOND - time.monotonic()))
@@ -116,14 +113,7 @@ async def many_changes(
         took_s = time.monotonic() - began
         await asyncio.sleep(1)
         delays = [delay for reader in opened for delay in reader.delays_ms]
-    return delays, seconds * rate / took_s, memory / 1024 / len(queries)
-
-
-def _listens(process: psutil.Process, port: int) -> bool:
-    try:
-        return f"{port}" in process.cmdline() and "serve" in process.cmdline()
-    except psutil.Error:
-        return False
+    return delays, seconds * rate / took_s, memory_kib / len(queries)
 
 
 def _row(database: str, what: str, delays: list[float]) -> list[str]:
@@ -138,16 +128,15 @@ async def measure(name: str, url: str, asked: argparse.Namespace) -> list[list[s
     random = Random(1)  # noqa: S311 - the same in every run
     ids = sorted({station_id for station_id, _ in places})
     queries = ["ids=" + ",".join(map(str, random.sample(ids, _IDS_A_READER))) for _ in range(asked.readers)]
-    serve = "app.cli", "serve", "--port", "{port}"
     with (
-        server(url, *serve) as one,
-        server(url, *serve) as other,
-        closing(HTTPConnection("127.0.0.1", one, timeout=60)) as connection,
+        server(url, *SERVE) as one,
+        server(url, *SERVE) as other,
+        closing(HTTPConnection("127.0.0.1", one.port, timeout=60)) as connection,
     ):
         teller = Teller(connection, key, random.sample(places, len(places)))
         rows = [
             _row(name, what, delays)
-            for what, delays in (await single_changes(one, other, teller, asked.changes)).items()
+            for what, delays in (await single_changes(one.port, other.port, teller, asked.changes)).items()
         ]
         delays, rate, memory_kib = await many_changes(one, teller, queries, asked.rate, asked.seconds)
     what = f"{rate:,.0f} changes/s, {asked.readers:,} readers of {memory_kib:.0f} KiB"

@@ -14,9 +14,9 @@ from statistics import quantiles
 from app.db import Database
 from app.stations import StationCreate, repository
 from benchmarks import databases
-from benchmarks.catalogue import fill
 from benchmarks.figures import print_table
-from benchmarks.http import server
+from benchmarks.filling import fill
+from benchmarks.servers import SERVE, server
 
 AT_SEA = {"longitude": -30.0, "latitude": 0.0}
 """Where no other station is."""
@@ -30,8 +30,8 @@ async def delays_ms(database_url: str, stations: int, changes: int) -> list[floa
     try:
         await fill(database, stations)
         with (
-            server(database_url, "app.cli", "serve", "--port", "{port}") as port,
-            closing(HTTPConnection("127.0.0.1", port, timeout=30)) as reader,
+            server(database_url, *SERVE) as serving,
+            closing(HTTPConnection("127.0.0.1", serving.port, timeout=30)) as reader,
         ):
             await asyncio.to_thread(_count, reader)
             for number in range(1, changes + 1):

@@ -6,7 +6,9 @@ import gzip
 import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -14,15 +16,21 @@ from app.db import Database
 from app.exports.request import ExportFormat
 from app.sources import irve
 from app.sources.records import Parsed
+from app.stations import StationCreate, repository
+from app.stations.query import StationQuery
 from benchmarks import (
     catalogue,
     databases,
     engine,
     export_file,
     exports,
+    filling,
     http,
     jobs,
     memory,
+    queries,
+    servers,
+    starting,
     streams,
     takeover,
     visibility,
@@ -62,6 +70,15 @@ def ocm_file(tmp_path: Path) -> Path:
     file = tmp_path / "sites.json"
     file.write_text(json.dumps(OCM))
     return file
+
+
+def _fill(database_url: str, stations: int) -> None:
+    async def fill() -> None:
+        database = Database(database_url)
+        await filling.fill(database, stations)
+        await database.close()
+
+    asyncio.run(fill())
 
 
 def _rows(database_url: str, table: str) -> int:
@@ -120,14 +137,46 @@ def test_a_lone_import_tells_its_stations_and_its_peak(fresh: Fresh, afdc_file: 
 
 
 def test_the_catalogue_is_the_same_every_time() -> None:
-    assert list(catalogue.stations(20)) == list(catalogue.stations(20))
-    assert len({made.station.external_id for made in catalogue.stations(20)}) == 20
+    assert list(catalogue.stored(20)) == list(catalogue.stored(30))[:20]
+    assert len({station.external_id for station in catalogue.stored(20)}) == 20
+
+
+async def test_the_catalogue_in_a_database_is_the_one_that_is_made(database: Database) -> None:
+    await filling.fill(database, 50)
+    async with database.open_session() as session:
+        stored = await repository.get_many(session, range(1, 51), datetime.now(UTC))
+        assert stored == list(catalogue.stored(50))
+        imported = await repository.store(session, "demo", list(catalogue.created(50)), datetime.now(UTC))
+    assert len(imported.unchanged) == 50
+
+
+async def test_only_an_empty_database_is_filled(database: Database) -> None:
+    buoy = StationCreate(source="sea", title="Buoy", longitude=-30.0, latitude=0.0)
+    async with database.open_session() as session:
+        await repository.store(session, "sea", [buoy], datetime.now(UTC))
+    with pytest.raises(ValueError, match="not empty"):
+        await filling.fill(database, 5)
+
+
+def test_the_mix_of_queries_is_half_within_a_radius_and_half_filtered() -> None:
+    asked = queries.mix(1_000)
+    assert asked == queries.mix(1_000)
+    for is_so in (lambda query: query.radius_km is None, lambda query: query.limit == 20, queries.is_plain):
+        assert 450 < sum(map(is_so, asked)) < 550
+
+
+@pytest.mark.parametrize("query", queries.mix(20))
+def test_a_query_is_written_as_a_client_would(query: StationQuery) -> None:
+    path, _, written = queries.path_of(query).partition("?")
+    given = {name: values if name == "connector" else values[0] for name, values in parse_qs(written).items()}
+    assert path == "/api/v1/stations"
+    assert StationQuery.model_validate(given) == query
 
 
 async def test_every_kind_of_search_is_measured(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MOST_CALLS", 3)
     database = Database(fresh())
-    await catalogue.fill(database, 50)
+    await filling.fill(database, 50)
     replica, some = await engine.load(database)
     await database.close()
     assert len(replica) == len(some) == 50
@@ -140,21 +189,42 @@ async def test_every_kind_of_search_is_measured(fresh: Fresh, monkeypatch: pytes
 @pytest.mark.parametrize("name", ["connector that none has", "text that none has", "skip 1,000,000"])
 async def test_searches_without_result_have_none(name: str, fresh: Fresh) -> None:
     database = Database(fresh())
-    await catalogue.fill(database, 50)
+    await filling.fill(database, 50)
     replica, _ = await engine.load(database)
     await database.close()
     assert replica.search(engine.QUERIES[name](next(engine.places()))).body == b"[]"
 
 
-def test_the_constant_server_answers_with_so_many_bytes(fresh: Fresh) -> None:
-    with http.server(fresh(), "benchmarks.constant", "{port}", "1234") as port:
-        rate, length = http.load(port, http.nearest_20(2), seconds=0.1)
-    assert rate > 0
-    assert length == 1234
+def test_searches_are_measured_against_constant_answers_of_their_size(fresh: Fresh) -> None:
+    url = fresh()
+    _fill(url, 200)
+    with servers.server(url, *http.SERVE) as serving:
+        paths = http.searches()["the mix"]
+        floor, taken = http.against_constant(serving, paths, rounds=2, seconds=0.2)
+        assert len(floor) == len(taken) == 2
+        assert floor[0].load.body_bytes == pytest.approx(taken[0].load.body_bytes, rel=0.2)
+        assert 0 < taken[0].load.p50_ms <= taken[0].load.p99_ms
+        assert sum(each.server_us for each in taken) > 0
+        assert http.load(serving, ["/constant/1234"], 0.1).body_bytes == 1_234
 
 
-def test_a_server_that_does_not_start_tells_why(fresh: Fresh) -> None:
-    with pytest.raises(RuntimeError, match="invalid literal"), http.server(fresh(), "benchmarks.constant", "no port"):
+def test_several_workers_have_the_constant_answers_and_count_their_memory_together(fresh: Fresh) -> None:
+    with servers.server(fresh(), *http.SERVE, "--workers", "2") as serving:
+        assert http.load(serving, ["/constant/77"], 0.1).body_bytes == 77
+        assert len(serving.processes()) > 2
+        assert 50 < serving.pss_mib() < 2_000
+
+
+def test_a_start_ends_with_an_answer_that_is_good(fresh: Fresh) -> None:
+    url = fresh()
+    _fill(url, 20)
+    started = starting.start(url, workers=1, empty=False)
+    assert started.seconds > 0.1
+    assert started.pss_mib > 20
+
+
+def test_a_server_that_does_not_start_tells_why() -> None:
+    with pytest.raises(RuntimeError, match="No such command"), servers.server("", "app.cli", "sing"):
         pass
 
 

@@ -1,0 +1,110 @@
+"""How long a server takes from its start to its first answer, and how much memory, against one without stations.
+
+`python -m benchmarks.starting [--stations N] [--rounds N]`
+"""
+
+import argparse
+import asyncio
+import http.client
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from statistics import median
+
+from app.db import Database
+from benchmarks import databases
+from benchmarks.figures import print_table, spread
+from benchmarks.filling import fill
+from benchmarks.http import load, searches
+from benchmarks.servers import SERVE, Server, server
+
+WORKERS = (1, 4)
+_LOAD_S = 1.0
+_STEADY = 0.01
+"""Share by which memory changes between two looks at most, when all workers have what they need."""
+_MOST_LOOKS = 60
+_QUERY = "/api/v1/stations?latitude=50&longitude=10&limit=1"
+
+
+@dataclass(frozen=True)
+class Started:
+    """One start."""
+
+    seconds: float
+    """From the start of the process to the first good answer."""
+    pss_mib: float
+    """Of all processes together, when asked for a while."""
+
+
+def start(database_url: str, workers: int, *, empty: bool) -> Started:
+    """Of the server of a catalogue, which is empty or not."""
+    began = time.perf_counter()
+    with server(database_url, *SERVE, "--workers", str(workers)) as serving:
+        while not _is_good(serving, empty=empty):
+            time.sleep(0.005)
+        took_s = time.perf_counter() - began
+        return Started(took_s, _steady_mib(serving))
+
+
+def _is_good(serving: Server, *, empty: bool) -> bool:
+    with closing(http.client.HTTPConnection("127.0.0.1", serving.port, timeout=60)) as connection:
+        connection.request("GET", _QUERY)
+        answer = connection.getresponse()
+        return answer.status == 200 and (answer.read() == b"[]") == empty
+
+
+def _steady_mib(serving: Server) -> float:
+    """Memory once it does not grow any more under load."""
+    before = 0.0
+    for _ in range(_MOST_LOOKS):
+        load(serving, searches()["nearest 20"], _LOAD_S)
+        now = serving.pss_mib()
+        if abs(now - before) < _STEADY * now:
+            return now
+        before = now
+    raise RuntimeError(f"memory does not come to rest: {before:,.0f} MiB")
+
+
+def rows(full: str, empty: str, rounds: int) -> Iterator[list[str]]:
+    """Of the databases with these URLs. One start of each is not counted, as it may leave something for the next."""
+    mib: dict[int, float] = {}
+    for workers in WORKERS:
+        start(full, workers, empty=False)
+        taken = [(start(full, workers, empty=False), start(empty, workers, empty=True)) for _ in range(rounds)]
+        mib[workers] = median(stations.pss_mib for stations, _ in taken)
+        yield [
+            f"{workers}",
+            spread([stations.seconds for stations, _ in taken]),
+            spread([none.seconds for _, none in taken]),
+            spread([stations.seconds / none.seconds for stations, none in taken]),
+            spread([stations.pss_mib for stations, _ in taken], 0),
+            spread([none.pss_mib for _, none in taken], 0),
+            f"{mib[workers] / mib[WORKERS[0]]:.2f}",
+        ]
+
+
+async def _fill(database_url: str, stations: int) -> None:
+    database = Database(database_url)
+    try:
+        await fill(database, stations)
+    finally:
+        await database.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stations", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    with databases.sqlite() as of_stations, databases.sqlite() as of_none:
+        full = of_stations()
+        asyncio.run(_fill(full, asked.stations))
+        measured = list(rows(full, of_none(), asked.rounds))
+    print(f"Start and memory, {asked.stations:,} stations, {asked.rounds} starts of each\n")
+    times = ["first answer, s", "without stations, s", "÷ without stations"]
+    print_table(["workers", *times, "memory, MiB", "without stations, MiB", "÷ one worker"], measured)
+
+
+if __name__ == "__main__":
+    main()
