@@ -72,6 +72,7 @@ typedef struct {
     int64_t radius_mm; /* negative: none */
     int64_t skip, limit;
     int64_t texts; /* so many may be searched */
+    int64_t counted; /* where more are within the radius, they are not counted */
     uint64_t any_of[TRAITS]; /* sets of traits of which each, unless it is empty, must meet the point's */
     int32_t has_box, status, min_power_w;
     int32_t code[CODES];
@@ -89,6 +90,7 @@ typedef struct {
     int64_t texts; /* searched so far */
     double surely_inside, reach; /* squared chords: of the radius, less the margin; of what must still be looked at */
     double worst;                /* squared chord beyond which nothing gets into the heap */
+    int is_counted;              /* whether all are looked at, not only the nearest */
 } Search;
 
 /* ---- filters ---- */
@@ -171,10 +173,17 @@ static void keep(Search *s, Found found) {
     } else {
         return;
     }
-    if (s->size == s->k && !s->query->by_id) {
+    if (s->size == s->k && s->k && !s->query->by_id) {
         s->worst = chord2_of(s->heap[0].mm);
-        if (s->query->radius_mm < 0) s->reach = s->worst;
+        if (!s->is_counted) s->reach = s->worst;
     }
+}
+
+static void count(Search *s) {
+    if (++s->total <= s->query->counted || s->query->by_id || !s->is_counted) return;
+    s->is_counted = 0;
+    if (!s->k) s->reach = -1;
+    else if (s->worst < s->reach) s->reach = s->worst;
 }
 
 /* ---- the search ---- */
@@ -201,17 +210,17 @@ static void consider(Search *s, int64_t row) {
     double chord2 = x * x + y * y + z * z;
     if (chord2 > s->reach || !matches(s, row)) return;
     if (q->by_id) {
-        s->total++;
+        count(s);
         keep(s, (Found){-1, c->id[row], row});
         return;
     }
     if (chord2 > s->worst && chord2 < s->surely_inside) {
-        s->total++;
+        count(s);
         return;
     }
     int64_t mm = distance_mm(at, q->origin);
     if (q->radius_mm >= 0 && mm > q->radius_mm) return;
-    s->total++;
+    count(s);
     keep(s, (Found){mm, c->id[row], row});
 }
 
@@ -537,15 +546,14 @@ static void look(Search *s) {
 
 /* The page, how many match, whether there is a next page, and the version of all this. */
 static PyObject *answer(const View *view, const Query *query) {
-    int is_counted = query->by_id || query->radius_mm >= 0;
     int64_t end = query->skip + query->limit, k = end < view->rows ? end + 1 : view->rows; /* one more tells of a next */
     if (query->skip >= view->rows) k = 0;
     double radius2 = query->radius_mm < 0 ? INFINITY : chord2_of(query->radius_mm);
     double angle = (double)query->radius_mm / EARTH_RADIUS_MM, chord = 2 * sin(fmin(angle, M_PI) / 2);
     Search s = {view, &view->columns, query, malloc((size_t)(k + 1) * sizeof(Found)), 0, k, 0, 0,
-                query->radius_mm < 0 ? -1 : chord * chord - MARGIN - 1e-9 * chord, radius2, INFINITY};
+                query->radius_mm < 0 ? -1 : chord * chord - MARGIN - 1e-9 * chord, radius2, INFINITY, query->by_id || query->radius_mm >= 0};
     if (!s.heap) return PyErr_NoMemory();
-    if (k || is_counted) look(&s);
+    if (k || s.is_counted) look(&s);
     if (s.texts > query->texts) {
         free(s.heap);
         return PyErr_Format(PyExc_OverflowError, "more texts than may be searched");
@@ -554,10 +562,10 @@ static PyObject *answer(const View *view, const Query *query) {
     int64_t length = s.size - begin < query->limit ? s.size - begin : query->limit;
     int more = end < s.size;
     PyObject *page = written(s.columns, s.heap + begin, length), *result = NULL;
-    unsigned long long version = page_version(s.columns, s.heap + begin, length, is_counted ? s.total : -1, more);
+    unsigned long long version = page_version(s.columns, s.heap + begin, length, s.is_counted ? s.total : -1, more);
     free(s.heap);
     if (!page) return NULL;
-    if (is_counted) result = Py_BuildValue("(OLOK)", page, (long long)s.total, more ? Py_True : Py_False, version);
+    if (s.is_counted) result = Py_BuildValue("(OLOK)", page, (long long)s.total, more ? Py_True : Py_False, version);
     else result = Py_BuildValue("(OOOK)", page, Py_None, more ? Py_True : Py_False, version);
     Py_DECREF(page);
     return result;

@@ -12,7 +12,8 @@ class Answer(NamedTuple):
     body: bytes
     """A JSON array, in order."""
     total: int | None
-    """How many stations match in all; `None` for nearest anywhere, which does not look at all of them."""
+    """How many stations match in all; `None` where not all were looked at: for nearest anywhere, and where very many
+    are within the radius."""
     more: bool
     """Whether there is a next page."""
     version: int

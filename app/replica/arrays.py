@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from app.replica import limits
 from app.replica.answer import Answer, page_version
 from app.replica.columns import Columns
 from app.replica.sphere import CHORD_MARGIN, Rows, Vectors, chord_of, distances_mm, unit_vectors
@@ -52,7 +53,9 @@ class ArraySearch:
         rows = self._columns.matching(query, self._within(origin, chord_of(radius_km)))
         distance_mm = distances_mm(self._columns.stations["at"][rows], origin)
         inside = distance_mm <= round(radius_km * 1e6)
-        return self._ranked(query, rows[inside], distance_mm[inside], total=int(inside.sum()))
+        total = int(inside.sum())
+        is_counted = total <= limits.MAX_COUNTED
+        return self._ranked(query, rows[inside], distance_mm[inside], total if is_counted else None)
 
     def _anywhere(self, query: StationQuery, origin: Vectors) -> Answer:
         """Look at ever more of the nearest until enough of them match."""

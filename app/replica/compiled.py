@@ -15,7 +15,7 @@ from app.replica.traits import wanted_traits
 from app.stations.query import Box, StationQuery
 
 _POINT = np.dtype([("at", np.float64, 3), ("row", np.int64)])
-_QUERY = struct.Struct("7d4q3Q8i")
+_QUERY = struct.Struct("7d5q3Q8i")
 """`Query` in the kernel."""
 _ANY = -2
 _NO_BOX = Box(0, 0, 0, 0)
@@ -66,6 +66,7 @@ class CompiledSearch:
             query.skip,
             query.limit,
             limits.MAX_TEXTS,
+            limits.MAX_COUNTED,
             *wanted_traits(query),
             query.bbox is not None,
             _ANY if query.status is None else STATUS_CODE[query.status],

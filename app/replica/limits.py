@@ -7,6 +7,9 @@ MAX_SKIP = 100_000
 MAX_TEXTS = 250_000
 """Stations whose text may be looked through, after all other filters."""
 
+MAX_COUNTED = 100_000
+"""Stations within a radius that are counted; of more, only the nearest are looked at."""
+
 
 def too_many_texts() -> TooDearError:
     return TooDearError(

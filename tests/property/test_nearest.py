@@ -292,6 +292,25 @@ def test_what_would_hold_up_others_is_refused(compiled: bool, monkeypatch: pytes
 
 
 @with_each_engine
+def test_of_very_many_within_a_radius_only_the_nearest_are_looked_at(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_COUNTED", 50)
+    stations = [stored(n, n / 100, 0, [], country="DE" if n % 2 else "FR") for n in range(1, 101)]
+    replica = _replica(stations, compiled)
+    replica.rebuild()
+    for radius_km, total in ((55.7, 50), (56.8, None), (20_000, None)):
+        for skip in (0, 20, 45, 99, 100, 1000):
+            asked = StationQuery(longitude=0, latitude=0, radius_km=radius_km, limit=10, skip=skip)
+            answer = replica.search(asked)
+            inside = range(1, (total or min(100, int(radius_km / 1.11))) + 1)
+            assert [item["id"] for item in orjson.loads(answer.body)] == list(inside[skip : skip + 10])
+            assert (answer.total, answer.more) == (total, skip + 10 < len(inside))
+    of_half = StationQuery(longitude=0, latitude=0, radius_km=20_000, country="FR")
+    assert replica.search(of_half).total == 50
+
+
+@with_each_engine
 def test_states_cease_to_hold_by_themselves(compiled: bool) -> None:
     replica = Replica(render.summary, compiled)
     stations = [_station(n, (0, n / 100), None, [(EvseStatus.UNKNOWN, [])]) for n in range(1, 101)]

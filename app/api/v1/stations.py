@@ -30,7 +30,8 @@ router = APIRouter(prefix="/api/v1/stations", tags=["stations"])
             "model": list[StationNearby],
             "headers": {
                 "X-Total-Count": {
-                    "description": "How many stations match; absent for nearest anywhere (no radius).",
+                    "description": "How many stations match; absent for nearest anywhere (no radius), and where more "
+                    "than 100,000 are within the radius.",
                     "schema": {"type": "integer"},
                 },
                 "Link": {"description": 'The next page, if any: `rel="next"`.', "schema": {"type": "string"}},
