@@ -146,6 +146,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def _answer(self, why: _RefusedError) -> None:
         problem, document = problem_of(why.status, str(why))
+        client = self.client and self.client[0]
+        logger.info("request_refused", extra={"client": client, "status": why.status.value, "reason": str(why)})
+        metrics.request_count.labels("other", "unmatched", str(why.status.value)).inc()
+        metrics.request_errors.labels("unmatched", problem).inc()
         headers = [
             *self.server_state.default_headers,
             (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
@@ -155,10 +159,6 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         lines = [b"%b: %b\r\n" % header for header in headers]
         self.transport.write(b"".join([STATUS_LINE[why.status], *lines, b"\r\n", document]))
         self.transport.write_eof()
-        metrics.request_count.labels("other", "unmatched", str(why.status.value)).inc()
-        metrics.request_errors.labels("unmatched", problem).inc()
-        client = self.client and self.client[0]
-        logger.info("request_refused", extra={"client": client, "status": why.status.value, "reason": str(why)})
 
 
 def _too_large() -> _RefusedError:
