@@ -10,8 +10,10 @@ from time import perf_counter
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from fastapi import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
+from app.api.bodies import BodyLimits
 from app.api.errors import Problem
 from app.cli._waits import Wait
 from app.cli.serve import OPTIONS
@@ -189,6 +191,21 @@ def test_who_reads_nothing_is_given_up(connection: socket.socket) -> None:
     connection.sendall(GET.replace(b"plain", b"large") + b"\r\n")
     assert large_sent.wait(20)
     assert (perf_counter() - began) * FASTER == _about(Wait.READER.value)
+
+
+def test_a_body_that_does_not_come_is_given_up() -> None:
+    async def reads(_: Scope, receive: Receive, __: Send) -> None:
+        await receive()
+
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        return {}
+
+    async def unheard(_: Message) -> None: ...
+
+    with asyncio.Runner(loop_factory=FastLoop) as runner, pytest.raises(HTTPException) as refused:
+        runner.run(BodyLimits(reads)({"type": "http", "method": "POST", "headers": []}, never, unheard))
+    assert refused.value.status_code == 408
 
 
 def test_a_refusal_is_logged(connection: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
