@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Protocol
 
 _EVERY_S = 1.0
+_AT_ONCE = 200
 
 
 class Wait(Enum):
@@ -41,10 +42,17 @@ class Connection(Protocol):
 def sweep(loop: AbstractEventLoop, connections: AbstractSet[Connection]) -> None:
     """From now on give up every connection that waits for too long: within a second or two of its time."""
     loop.call_later(_EVERY_S, sweep, loop, connections)
+    _look_at(loop, list(connections))
+
+
+def _look_at(loop: AbstractEventLoop, connections: list[Connection]) -> None:
+    """At some now, and at the others after what else is to be done: thousands at once would hold up answers."""
     now = loop.time()
-    for connection in list(connections):
+    for connection in connections[:_AT_ONCE]:
         wait = connection.wait
         if wait != connection.seen:
             connection.seen, connection.seen_at = wait, now
         elif now - connection.seen_at >= wait[0].value:
             connection.give_up(wait[0])
+    if rest := connections[_AT_ONCE:]:
+        loop.call_soon(_look_at, loop, rest)
