@@ -63,6 +63,10 @@ class TooDearError(VoltWayError):
         self.why = why
 
 
+class OverloadedError(VoltWayError):
+    """This process answers as many requests as it may at a time."""
+
+
 class TooManyReadersError(VoltWayError):
     """As many watch live status as this process can serve."""
 

@@ -17,6 +17,7 @@ from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.api import errors, health, metrics
+from app.api.bodies import BodyLimits
 from app.api.deps import Resources
 from app.api.hot import HotPaths
 from app.api.ocpi import locations
@@ -31,6 +32,7 @@ from app.ingest.ocpi_push import LocationStore
 from app.ingest.simulation import keep_moving
 from app.ingest.status import StatusWriter
 from app.live import Hub
+from app.middleware.admission import AdmissionMiddleware
 from app.middleware.drain import DrainMiddleware
 from app.middleware.head import HeadMiddleware
 from app.middleware.logging import PerformanceMiddleware, RequestLoggingMiddleware
@@ -59,6 +61,8 @@ _TAGS = [
     {"name": "health", "description": "For operators and load balancers."},
     {"name": "monitoring", "description": "For Prometheus."},
 ]
+_ASIDE = frozenset(("/health", "/api/v1/health", "/metrics", stream.router.prefix))
+"""Answered however many others are: what tells of the process, and streams, which have a limit of their own."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -144,6 +148,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_api_route("/", _to_documentation, include_in_schema=False)
     app.add_middleware(HotPaths, stations.HOT)
     app.add_middleware(HeadMiddleware)
+    app.add_middleware(BodyLimits)
+    app.add_middleware(AdmissionMiddleware, settings.max_requests, aside=_ASIDE, overloaded=errors.answer_overload)
     app.add_middleware(PerformanceMiddleware, settings.slow_request_threshold)
     app.add_middleware(RequestLoggingMiddleware, settings.slow_request_threshold)
     app.add_middleware(DrainMiddleware)

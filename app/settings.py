@@ -120,6 +120,8 @@ class Settings(
     """How long a state that a client has told (`POST /api/v1/status`) is shown, unless it is told again."""
     simulate_demo: bool = False
     """Whether the availability of the demo network changes by itself, as a simulation."""
+    max_requests: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    """Requests that a process answers at a time, streams aside; whoever comes then is told to try again later."""
     max_streams: Annotated[int, Field(ge=0, le=100_000)] = 5_000
     """Streams of live status that a process keeps open; whoever comes then is told to try again later."""
     webhook_private_targets: bool = False

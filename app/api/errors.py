@@ -11,12 +11,14 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from app.errors import (
     DatabaseUnavailableError,
     KeyRefusedError,
     MissingScopeError,
     NotReadyError,
+    OverloadedError,
     TooDearError,
     TooManyReadersError,
     TooManyWebhooksError,
@@ -77,9 +79,11 @@ KINDS = (
     _kind("forbidden", 403, "Forbidden", str(MissingScopeError("stations:write"))),
     _kind("not-found", 404, "Not Found", "There is no station 4711."),
     _kind("method-not-allowed", 405, "Method Not Allowed", "Method Not Allowed"),
+    _kind("request-timeout", 408, "Request Timeout", "The body did not arrive within 60 s."),
     _kind("conflict", 409, "Conflict", "There is no file: the export is running."),
     _kind("gone", 410, "Gone", "The file is no more: its time is over."),
     _kind("content-too-large", 413, "Content Too Large", "The body is larger than 20 MB: send it in parts."),
+    _kind("uri-too-long", 414, "URI Too Long", "The request's target is longer than 64 KiB."),
     _kind("unsupported-media-type", 415, "Unsupported Media Type", "Send application/json or application/x-ndjson."),
     _kind("range-not-satisfiable", 416, "Range Not Satisfiable", "The file has 4711 bytes, and none of that range."),
     _kind(
@@ -87,6 +91,10 @@ KINDS = (
         "latitude: Input should be less than or equal to 90", _LATITUDE,
     ),
     _kind("too-many-requests", 429, "Too Many Requests", "3 exports are in work; try again later."),
+    _kind(
+        "request-header-fields-too-large", 431, "Request Header Fields Too Large",
+        "The head of the request is larger than 256 KiB, or has over 256 headers.",
+    ),
     _kind("client-closed-request", 499, "Client Closed Request", "The client went away before it had sent all."),
     _kind("internal-server-error", 500, "Internal Server Error", "Something went wrong on our side."),
     _kind("service-unavailable", 503, "Service Unavailable", "The catalogue is still being loaded."),
@@ -99,6 +107,7 @@ _MALFORMED_JSON = next(kind for kind in KINDS if kind.type == _TYPE + "malformed
 _STATUS: dict[type[VoltWayError], HTTPStatus] = {
     NotReadyError: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    OverloadedError: HTTPStatus.SERVICE_UNAVAILABLE,
     TooManyReadersError: HTTPStatus.SERVICE_UNAVAILABLE,
     TooManyWebhooksError: HTTPStatus.CONFLICT,
     KeyRefusedError: HTTPStatus.UNAUTHORIZED,
@@ -134,7 +143,7 @@ def _problem(
     errors: list[FieldProblem] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    request.state.problem = kind.type.rpartition(":")[2]  # for the metrics
+    request.state.problem = _name(kind)  # for the metrics
     problem = Problem(
         type=kind.type,
         title=kind.title,
@@ -144,6 +153,25 @@ def _problem(
         errors=errors,
     )
     return Response(problem.model_dump_json(exclude_none=True), kind.status, headers, PROBLEM_MEDIA_TYPE)
+
+
+def _name(kind: ProblemType) -> str:
+    return kind.type.rpartition(":")[2]
+
+
+def problem_of(status: HTTPStatus, detail: str) -> tuple[str, bytes]:
+    """Name and document of a problem that has a kind, for what is no request yet."""
+    kind = _OF_STATUS[status]
+    problem = Problem(type=kind.type, title=kind.title, status=status, detail=detail, request_id=None, errors=None)
+    return _name(kind), problem.model_dump_json(exclude_none=True).encode()
+
+
+async def answer_overload(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application: tells that this process has enough to do."""
+    answer = await _voltway(
+        Request(scope), OverloadedError("As many requests are being answered as may be at a time.")
+    )
+    await answer(scope, receive, send)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -10,18 +10,17 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 
+from app.cli._protocol import LimitedHttpProtocol
 from app.cli._workers import Workers
 from app.db.migrate import require_current
 from app.errors import DatabaseUnavailableError
 from app.settings import Settings
 from app.utils.advanced_logging import setup_logging
 
-MAX_HEAD_BYTES = 256 << 10
-"""Longest request line and headers; far more than any sound request has."""
 OPTIONS: dict[str, Any] = {
-    "http": "h11",  # httptools answers a request line of over 64 KiB by itself, without saying what is wrong
-    "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
-    "timeout_keep_alive": 30,  # seconds
+    "http": LimitedHttpProtocol,
+    "ws": "none",
+    "timeout_graceful_shutdown": 60,  # seconds that a process which is to end goes on with what it has begun
     "access_log": False,
     "log_config": None,
 }
@@ -33,7 +32,10 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 8000,
     workers: Annotated[int, typer.Option(help="Processes that answer requests.", min=1, max=256)] = 1,
 ) -> None:
-    """Answer requests over HTTP until interrupted. A start that fails ends with a status that is not 0."""
+    """Answer requests over HTTP until interrupted. A start that fails ends with a status that is not 0.
+
+    With several workers, SIGHUP replaces them one after another by new ones, and no request is lost.
+    """
     settings = Settings.load()
     try:
         require_current(settings.database)

@@ -78,6 +78,7 @@ request_errors = _counter(
     "request_errors", "Answers of status 400 and above, by the kind of problem", ["endpoint", "type"]
 )
 requests_in_progress = _gauge("requests_in_progress", "Requests that are being answered now", join="livesum")
+requests_turned_away = _counter("requests_turned_away", "Requests refused because MAX_REQUESTS were being answered")
 slow_requests = _counter("slow_requests", "Requests that took longer than SLOW_REQUEST_THRESHOLD", ["endpoint"])
 
 # Database. `operation` is the statement's first word, if it is one of a few, else "other".

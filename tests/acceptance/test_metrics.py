@@ -71,7 +71,7 @@ def test_several_workers_count_together_also_when_one_was_killed(demo_folder: Pa
 def _workers(address: str) -> list[int]:
     """Process ids."""
     command = ["serve", "--port", address.rpartition(":")[2], "--workers", "2"]
-    (parent,) = (each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"][-5:] == command)
+    (parent,) = (each for each in psutil.process_iter(["cmdline"]) if (each.info["cmdline"] or [])[-5:] == command)
     return [child.pid for child in parent.children() if any("spawn_main" in word for word in child.cmdline())]
 
 

@@ -27,6 +27,11 @@ def test_urllib_gets_to_read_why_a_body_is_refused(demo_address: str) -> None:
         assert (refused.code, json.loads(refused.read())["status"]) == (401, 401)
 
 
+def test_a_body_that_the_framework_reads_is_limited_too(demo_address: str) -> None:
+    answer = httpx.post(f"{demo_address}/api/v1/webhooks", content=BODY, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["type"]) == (413, "urn:voltway:problem:content-too-large")
+
+
 def test_another_request_may_follow_on_the_same_connection(demo_address: str) -> None:
     url = urlsplit(demo_address)
     with httpx.Client(base_url=demo_address, timeout=30) as client:
