@@ -7,8 +7,8 @@ MAX_SKIP = 100_000
 MAX_TEXTS = 250_000
 """Stations whose text may be looked through, after all other filters."""
 
-MAX_COUNTED = 100_000
-"""Stations within a radius that are counted; of more, only the nearest are looked at."""
+MAX_COUNTED = 10_000
+"""Stations within a radius that are counted, as in Elasticsearch; of more, only the nearest are looked at."""
 
 
 def too_many_texts() -> TooDearError:

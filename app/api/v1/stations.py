@@ -31,7 +31,7 @@ router = APIRouter(prefix="/api/v1/stations", tags=["stations"])
             "headers": {
                 "X-Total-Count": {
                     "description": "How many stations match; absent for nearest anywhere (no radius), and where more "
-                    "than 100,000 are within the radius.",
+                    "than 10,000 are within the radius.",
                     "schema": {"type": "integer"},
                 },
                 "Link": {"description": 'The next page, if any: `rel="next"`.', "schema": {"type": "string"}},
