@@ -5,7 +5,7 @@
    the antimeridian and the poles are places like any other, and the straight line (the chord) between two points grows
    with the distance over ground.
 
-   Each point has traits, a set of bits; of each range that is split the union is kept, so that what is rare is found
+   Each point has traits, sets of bits; of each range that is split the union is kept, so that what is rare is found
    without looking at all that is common.
 
    All arrays belong to the caller; columns.py says what they mean. */
@@ -26,7 +26,6 @@
 #define CODES 4
 #define TRAITS 3
 #define AVAILABLE 0 /* the code of the word */
-#define TYPES 0 /* which of them has a bit for each type of connector, from the lowest */
 
 typedef struct {
     double at[3];
@@ -37,6 +36,10 @@ typedef struct {
     int64_t mm, id, row;
 } Found;
 
+typedef struct {
+    uint64_t words[TRAITS]; /* see traits.py */
+} Traits;
+
 /* One entry a row, an EVSE or a connector, or bytes. In the order of `Columns.buffers`. */
 typedef struct {
     const int64_t *id;
@@ -44,9 +47,10 @@ typedef struct {
     const double *position; /* longitude, latitude in degrees */
     const uint8_t *present, *status;
     const int32_t *code[CODES];
-    const uint64_t *traits, *version;
+    const Traits *traits;
+    const uint64_t *version;
     const uint8_t *axis; /* by the middle of a range */
-    uint64_t *below;     /* by the middle of a range: the traits of all its points together */
+    Traits *below;       /* by the middle of a range: the traits of all its points together */
     const int64_t *first_evse, *first_connector, *connector_count;
     const int64_t *free_count, *updated_us;
     const int64_t *text_start, *fixed_size, *live_size, *searched_size;
@@ -73,12 +77,15 @@ typedef struct {
     int64_t skip, limit;
     int64_t texts; /* so many may be searched */
     int64_t counted; /* where more are within the radius, they are not counted */
-    uint64_t any_of[TRAITS]; /* sets of traits of which each, unless it is empty, must meet the point's */
+    uint64_t types; /* of which a connector must be one, a bit each from the lowest; 0: whatever it is */
+    Traits any_of;  /* each of these words, unless it is empty, must meet the point's */
     int32_t has_box, status, min_power_w;
     int32_t code[CODES];
     int32_t by_id; /* in that order, whatever the distance; the radius then only says where to look */
     const char *text; /* from here on not packed */
     Py_ssize_t text_size; /* 0: none */
+    const int32_t *rows;  /* that alone can match, of those in the tree; NULL: any */
+    int64_t row_count;
 } Query;
 
 typedef struct {
@@ -105,7 +112,7 @@ static int in_box(const Query *q, const double *position) {
 
 /* Whether one connector meets all that is asked of type, power and its EVSE's status. */
 static int has_connector(const Columns *c, const Query *q, int64_t row) {
-    uint64_t types = q->any_of[TYPES];
+    uint64_t types = q->types;
     if (!types && q->min_power_w == ANY && q->status == ANY) return 1;
     for (int64_t n = c->first_connector[row], end = n + c->connector_count[row]; n < end; n++) {
         if (types && (c->type[n] > 63 || !(types >> c->type[n] & 1))) continue;
@@ -195,16 +202,16 @@ static int64_t distance_mm(const double *a, const double *b) {
     return llrint(angle * EARTH_RADIUS_MM);
 }
 
-static int may_match(const Query *q, uint64_t traits) {
+static int may_match(const Query *q, const Traits *traits) {
     for (int n = 0; n < TRAITS; n++)
-        if (q->any_of[n] && !(q->any_of[n] & traits)) return 0;
+        if (q->any_of.words[n] && !(q->any_of.words[n] & traits->words[n])) return 0;
     return 1;
 }
 
 static void consider(Search *s, int64_t row) {
     const Query *q = s->query;
     const Columns *c = s->columns;
-    if (!may_match(q, c->traits[row])) return;
+    if (!may_match(q, c->traits + row)) return;
     const double *at = c->at + 3 * row;
     double x = at[0] - q->origin[0], y = at[1] - q->origin[1], z = at[2] - q->origin[2];
     double chord2 = x * x + y * y + z * z;
@@ -230,7 +237,7 @@ static void visit(Search *s, int64_t begin, int64_t end, const double beyond[3],
     double outside[3] = {beyond[0], beyond[1], beyond[2]};
     while (end - begin > LEAF) {
         int64_t middle = begin + (end - begin) / 2;
-        if (!may_match(s->query, c->below[middle]) || s->texts > s->query->texts) return;
+        if (!may_match(s->query, c->below + middle) || s->texts > s->query->texts) return;
         int axis = c->axis[middle];
         double past = s->query->origin[axis] - c->at[3 * middle + axis];
         int is_after_middle = past > 0;
@@ -297,18 +304,23 @@ static void split(Point *tree, uint8_t *axes, int64_t begin, int64_t end) {
     }
 }
 
-static uint64_t unite(const uint64_t *traits, uint64_t *below, int64_t begin, int64_t end) {
-    uint64_t all = 0;
+static Traits both(Traits one, Traits other) {
+    for (int n = 0; n < TRAITS; n++) one.words[n] |= other.words[n];
+    return one;
+}
+
+static Traits unite(const Traits *traits, Traits *below, int64_t begin, int64_t end) {
+    Traits all = {{0}};
     if (end - begin <= LEAF) {
-        for (; begin < end; begin++) all |= traits[begin];
+        for (; begin < end; begin++) all = both(all, traits[begin]);
         return all;
     }
     int64_t middle = begin + (end - begin) / 2;
-    all = traits[middle] | unite(traits, below, begin, middle) | unite(traits, below, middle + 1, end);
-    return below[middle] = all;
+    all = both(unite(traits, below, begin, middle), unite(traits, below, middle + 1, end));
+    return below[middle] = both(all, traits[middle]);
 }
 
-static uint64_t united(const Columns *c, int64_t begin, int64_t end) {
+static Traits united(const Columns *c, int64_t begin, int64_t end) {
     return end - begin > LEAF ? c->below[begin + (end - begin) / 2] : unite(c->traits, NULL, begin, end);
 }
 
@@ -318,7 +330,7 @@ static void unite_again(const Columns *c, int64_t begin, int64_t end, int64_t ro
     int64_t middle = begin + (end - begin) / 2;
     if (row < middle) unite_again(c, begin, middle, row);
     if (row > middle) unite_again(c, middle + 1, end, row);
-    c->below[middle] = c->traits[middle] | united(c, begin, middle) | united(c, middle + 1, end);
+    c->below[middle] = both(c->traits[middle], both(united(c, begin, middle), united(c, middle + 1, end)));
 }
 
 /* ---- for Python ---- */
@@ -347,7 +359,7 @@ static PyObject *summarise(PyObject *self, PyObject *args) {
     Py_buffer traits, below;
     if (!PyArg_ParseTuple(args, "y*w*", &traits, &below)) return NULL;
     int fits = traits.len == below.len;
-    if (fits) unite(traits.buf, below.buf, 0, traits.len / (int64_t)sizeof(uint64_t));
+    if (fits) unite(traits.buf, below.buf, 0, traits.len / (int64_t)sizeof(Traits));
     PyBuffer_Release(&traits);
     PyBuffer_Release(&below);
     if (!fits) return PyErr_Format(PyExc_ValueError, "a tree has as many summaries as points");
@@ -539,7 +551,9 @@ static uint64_t page_version(const Columns *c, const Found *found, int64_t count
 /* Look at everything, and leave the k best in s->heap, in order. */
 static void look(Search *s) {
     static const double nothing[3] = {0, 0, 0};
-    visit(s, 0, s->view->indexed, nothing, 0);
+    const Query *q = s->query;
+    if (!q->rows) visit(s, 0, s->view->indexed, nothing, 0);
+    else for (int64_t n = 0; n < q->row_count; n++) consider(s, q->rows[n]);
     for (int64_t row = s->view->indexed; row < s->view->rows; row++) consider(s, row);
     qsort(s->heap, (size_t)s->size, sizeof(Found), by_distance);
 }
@@ -571,12 +585,7 @@ static PyObject *answer(const View *view, const Query *query) {
     return result;
 }
 
-/* nearest(view, query, text) */
-static PyObject *nearest(PyObject *self, PyObject *args) {
-    (void)self;
-    PyObject *capsule, *packed, *text;
-    if (!PyArg_ParseTuple(args, "OSS", &capsule, &packed, &text)) return NULL;
-    const View *view = PyCapsule_GetPointer(capsule, NULL);
+static PyObject *answer_packed(const View *view, PyObject *packed, PyObject *text, const Py_buffer *rows) {
     if (!view) return NULL;
     if (PyBytes_Size(packed) != offsetof(Query, text))
         return PyErr_Format(PyExc_ValueError, "not the query that this kernel was made for");
@@ -584,7 +593,20 @@ static PyObject *nearest(PyObject *self, PyObject *args) {
     memcpy(&query, PyBytes_AsString(packed), offsetof(Query, text));
     query.text = PyBytes_AsString(text);
     query.text_size = PyBytes_Size(text);
+    query.rows = rows->buf;
+    query.row_count = rows->len / (int64_t)sizeof(int32_t);
     return answer(view, &query);
+}
+
+/* nearest(view, query, text, rows): `rows`, of int32, alone can match of those in the tree; None: any. */
+static PyObject *nearest(PyObject *self, PyObject *args) {
+    (void)self;
+    PyObject *capsule, *packed, *text;
+    Py_buffer rows;
+    if (!PyArg_ParseTuple(args, "OSSz*", &capsule, &packed, &text, &rows)) return NULL;
+    PyObject *result = answer_packed(PyCapsule_GetPointer(capsule, NULL), packed, text, &rows);
+    PyBuffer_Release(&rows);
+    return result;
 }
 
 static PyMethodDef METHODS[] = {

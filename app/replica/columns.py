@@ -28,13 +28,15 @@ from app.replica.slots import Fragment, filled, packed
 from app.replica.sphere import Rows, unit_vectors
 from app.replica.states import NEVER_US, NOT_SEEN, STATUS_CODE, instant, sum_up
 from app.replica.table import Allocate, Table, Types, spans
-from app.replica.traits import TYPE_BITS, TYPE_CODE, Place, lasting_traits, with_status
+from app.replica.traits import TYPE_BITS, TYPE_CODE, Place, first_words, plugs, types_of
 from app.stations.model import EvseObservation, StoredStation
 from app.stations.query import Box, StationQuery
 from app.stations.vocabulary import StationStatus
 
 _WORDS = ("source", "operator", "country", "access")
 """Columns with a number for each string that occurs."""
+BY_WORD = {name: f"by_{name}" for name in ("source", "operator", "country")}
+"""For some of them, columns of the numbers of all rows, in the order of the column's words."""
 _STATIONS: Types = {
     "id": "i8",
     "at": ("f8", (3,)),  # on the unit sphere
@@ -42,10 +44,10 @@ _STATIONS: Types = {
     "present": "?",
     "status": "u1",
     **dict.fromkeys(_WORDS, "i4"),
-    "traits": "u8",  # what a row may be asked for, as bits: `wanted_traits` says which are needed
+    "traits": ("u8", (3,)),  # see traits.py
     "version": "u8",  # another one with anything that is known of the station
     "axis": "u1",  # these two belong to the compiled search
-    "below": "u8",
+    "below": ("u8", (3,)),
     "first_evse": "i8",
     "first_connector": "i8",
     "connector_count": "i8",
@@ -58,6 +60,7 @@ _STATIONS: Types = {
     "evse_count": "i8",
     "content_version": "u8",
     "expires_us": "i8",  # when a status of the station ceases to hold
+    **dict.fromkeys(BY_WORD.values(), "i4"),
     "stale_us": "i8",  # when the newest of its too old statuses ceased to hold
 }
 _EVSES: Types = {
@@ -85,6 +88,8 @@ _FOR_THE_KERNEL = list(_STATIONS).index("evse_count")
 _SPARE = 4_096
 _PIECE = 10_000
 """Rows that are looked at together, so that what is made on the way takes little memory."""
+_FREE = STATUS_CODE[StationStatus.AVAILABLE]
+_NO_PLUG = np.uint64(0)
 _STATUS_WORDS = [orjson.dumps(status) for status in StationStatus]
 
 Mask = NDArray[np.bool_]
@@ -161,11 +166,12 @@ class Columns:
             "position": positions,
             "present": zero + 1,
             **{name: [words.code(folded(getattr(s, name))) for s in stations] for name, words in self.words.items()},
-            "traits": np.array([lasting_traits(station) for station in stations], np.uint64),
+            "traits": np.array([(types_of(station), 0, 0) for station in stations], np.uint64),
             "content_version": np.array(
                 [content_version(*each) for each in zip(stations, fragments, strict=True)], np.uint64
             ),
-            **dict.fromkeys(("axis", "below"), zero),
+            **dict.fromkeys(("axis", *BY_WORD.values()), zero),
+            "below": np.zeros((len(stations), 3), np.uint64),
             **dict.fromkeys(("status", "version", "free_count", "updated_us", "expires_us", "stale_us"), zero),
         }
 
@@ -236,8 +242,15 @@ class Columns:
         for begin in range(0, len(rows), _PIECE):
             some = rows[begin : begin + _PIECE]
             sum_up(self.stations, self._evses, some, now_us)
-            traits, status = self.stations["traits"], self.stations["status"]
-            traits[some] = with_status(traits[some], status[some])
+            self._set_traits(some)
+
+    def _set_traits(self, rows: Rows) -> None:
+        traits, (entries, starts) = self.stations["traits"], self._connectors_of(rows)
+        of_each = plugs(self._connectors["type"][entries], self._connectors["power_w"][entries])
+        is_free = self._evses["word"][self._evses_of_connectors(rows, entries)] == _FREE
+        traits[rows, 0] = first_words(traits[rows, 0], self.stations["status"][rows])
+        traits[rows, 1] = np.bitwise_or.reduceat(of_each, starts)
+        traits[rows, 2] = np.bitwise_or.reduceat(np.where(is_free, of_each, _NO_PLUG), starts)
 
     def matching(self, query: StationQuery, rows: Rows) -> Rows:
         """Those of the rows that are present and pass every filter of the query."""
@@ -295,7 +308,7 @@ class Columns:
     def _free_in_groups(self, row: int) -> list[int]:
         entries, _ = spans(*(self.stations[name][row : row + 1] for name in ("first_connector", "connector_count")))
         words = self._evses["word"][self.stations["first_evse"][row] + self._connectors["evse"][entries]]
-        is_free = words == STATUS_CODE[StationStatus.AVAILABLE]
+        is_free = words == _FREE
         firsts = np.flatnonzero(self._connectors["begins"][entries])
         counts: list[int] = np.add.reduceat(is_free, firsts, dtype=np.int64).tolist()
         return counts
@@ -358,14 +371,14 @@ class Columns:
     def place(self, row: int) -> Place:
         """Where the row's station is, and what it has."""
         longitude, latitude = self.stations["position"][row].tolist()
-        return Place(longitude, latitude, int(self.stations["traits"][row]) & TYPE_BITS)
+        return Place(longitude, latitude, int(self.stations["traits"][row, 0]) & TYPE_BITS)
 
     def rows_in(self, box: Box | None, types: int) -> Rows:
         """Present rows inside the box that have one of these types (TYPE_BITS)."""
         rows = np.flatnonzero(self.stations["present"])
         if box is not None:
             rows = rows[_inside(box, self.stations["position"][rows])]
-        return rows[self.stations["traits"][rows] & np.uint64(types) != 0] if types else rows
+        return rows[self.stations["traits"][rows, 0] & np.uint64(types) != 0] if types else rows
 
     def connectors(self, rows: Rows, groups: NDArray[np.int64]) -> tuple[NDArray[np.void], NDArray[np.int64]]:
         """The connector entries of the rows (fields `type`, `power_w`, `status`, `seen_s`), and the group of each."""
