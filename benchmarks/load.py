@@ -85,7 +85,7 @@ def run(port: int, seconds: float, paths: Sequence[str], connections: int = CONN
         connection.ask(next(waiting))
     took: list[float] = []
     length = 0
-    while time.perf_counter() - start < seconds:
+    while not took or time.perf_counter() - start < seconds:
         for number, _ in poll.poll(30):
             connection = opened[number]
             body, latency = connection.answered()

@@ -61,7 +61,7 @@ def server(database_url: str, *command: str, **settings: str) -> Iterator[Server
         try:
             if not _accepts(port, process):
                 log.seek(0)
-                raise RuntimeError(f"{' '.join(command)} does not answer:\n{log.read().decode()}")
+                raise RuntimeError(f"{' '.join(command)} does not answer ({process.poll()}):\n{log.read().decode()}")
             yield Server(port, psutil.Process(process.pid))
         finally:
             process.terminate()
