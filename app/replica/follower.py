@@ -20,8 +20,8 @@ from app.stations.model import EvseObservation, StoredStation
 logger = logging.getLogger(__name__)
 
 Wait = Callable[[float], Awaitable[None]]
-_CHUNK = 200
-"""Stations read anew, or states, at a time: searches wait meanwhile."""
+_STATIONS_AT_ONCE, _STATES_AT_ONCE = 100, 500
+"""Read anew while searches wait."""
 _AGE_EVERY = timedelta(seconds=1)
 _LOOK_AGAIN_S = 0.2
 _PATIENCE_S = 60.0
@@ -225,7 +225,8 @@ class Follower:
 
     async def _refresh(self, changes: Changes, now: datetime) -> None:
         waiting = iter(changes.stations.items())
-        while chunk := dict(islice(waiting, _CHUNK)):
+        size = _STATIONS_AT_ONCE if changes.rewritten else _STATES_AT_ONCE
+        while chunk := dict(islice(waiting, size)):
             rewritten = chunk.keys() & changes.rewritten
             before = self.replica.places(rewritten)
             found = await self._reader.get_many(rewritten, now) if rewritten else []
