@@ -23,8 +23,8 @@ _STOP_S = 5
 """A console that takes nothing must not keep the process from ending."""
 
 
-Unrendered = tuple[int, tuple[float, int, str, str, Mapping[str, Any]]]
-"""Level, and the arguments of `fields_as_json`."""
+Unrendered = tuple[float, int, str, str, Mapping[str, Any]]
+"""The arguments of `fields_as_json`. One flat tuple, as the garbage collector looks at all that wait."""
 
 
 class QueueHandler(logging.Handler):
@@ -48,7 +48,7 @@ class QueueHandler(logging.Handler):
     def put_unrendered(self, created: float, level: int, logger: str, event: str, fields: Mapping[str, Any]) -> None:
         """A line that the thread makes, by `fields_as_json`."""
         if self._has_room():
-            self._put((level, (created, level, logger, event, fields)))
+            self._put((created, level, logger, event, fields))
 
     def _has_room(self) -> bool:
         if len(self._waiting) < CAPACITY:
@@ -115,7 +115,7 @@ class QueueHandler(logging.Handler):
     def _write_waiting(self) -> None:
         while self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), _AT_ONCE))]
-            self._write_safely([_rendered(level, line) for level, line in taken])
+            self._write_safely([*map(_rendered, taken)])
         if self._dropped > self._told:
             missing, self._told = self._dropped - self._told, self._dropped
             self._write_safely([own_line("log_lines_dropped", lines=missing)])
@@ -130,8 +130,10 @@ class QueueHandler(logging.Handler):
                 traceback.print_exc()
 
 
-def _rendered(level: int, line: bytes | tuple[float, int, str, str, Mapping[str, Any]]) -> Line:
+def _rendered(line: Line | Unrendered) -> Line:
+    if len(line) == 2:
+        return line
     try:
-        return level, line if isinstance(line, bytes) else fields_as_json(*line)
+        return line[1], fields_as_json(*line)
     except Exception as error:
         return own_line("log_line_not_rendered", error=error)
