@@ -141,6 +141,14 @@ def only_instances(_: str, stations: Input) -> float:
     return time.perf_counter() - start
 
 
+def only_guides_instances(_: str, stations: Input) -> float:
+    """The same as the guide does it: no write by its call can take less."""
+    start = time.perf_counter()
+    for each in stations.created:
+        Station(**each.model_dump())
+    return time.perf_counter() - start
+
+
 CONTENDERS: dict[str, Callable[[str, Input], float]] = {
     "ready-made mappings": ready_made,
     "mappings": mappings,
@@ -148,6 +156,7 @@ CONTENDERS: dict[str, Callable[[str, Input], float]] = {
     "Station(**created.model_dump()), the guide's": guide,
     "Station(**vars(created))": checked,
     "(making the instances)": only_instances,
+    "(making them as the guide does)": only_guides_instances,
 }
 
 

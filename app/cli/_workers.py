@@ -1,15 +1,21 @@
 """Several processes that answer at one port, and are replaced by new ones on SIGHUP."""
 
 import logging
+import sys
 import time
 from collections import deque
+from functools import partial
 from socket import socket
+from typing import Any
 
 from uvicorn import Config
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.importer import import_from_string
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
 from app.errors import VoltWayError
+from app.utils.advanced_logging import setup_logging
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +38,8 @@ class Workers(Multiprocess):
     """
 
     def __init__(self, config: Config, sockets: list[socket]) -> None:
+        """`config.app`: the application's name, as `module:attribute`."""
+        config.app, config.factory = partial(_loaded, str(config.app)), True
         super().__init__(config, sockets)
         self._deaths: deque[float] = deque(maxlen=_DEATHS_A_WORKER * config.workers)
         self._failure: str | None = None
@@ -109,3 +117,15 @@ class Workers(Multiprocess):
         if len(self._deaths) == self._deaths.maxlen and now - self._deaths[0] < _WITHIN_S:
             self._failure = f"{len(self._deaths)} worker processes died within {_WITHIN_S:g} s; the log says more."
             self.should_exit.set()
+
+
+def _loaded(name: str) -> Any:
+    """Ends the process as one that need not be started anew: what cannot be loaded now cannot be loaded later."""
+    setup_logging()  # the application would, if it came so far
+    try:
+        return import_from_string(name)
+    except VoltWayError as error:
+        logger.error("application_not_loaded", extra={"error": str(error)})  # noqa: TRY400 - the message says all
+    except Exception:
+        logger.exception("application_not_loaded")
+    sys.exit(STARTUP_FAILURE)

@@ -69,7 +69,8 @@ class Station(Base):
         """As SQLAlchemy's own, but without an event for each attribute: they take as long as to write the row.
 
         Raises TypeError for what is no column, and pydantic's ValidationError for `evses` that are not sound."""
-        if unknown := values.keys() - _COLUMNS:
+        if not _COLUMNS.issuperset(values):
+            unknown = values.keys() - _COLUMNS
             raise TypeError(f"a Station has no {', '.join(sorted(unknown))}")
         if "evses" in values:
             values["evses"] = evse_documents(values["evses"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, Dialect, Table, UniqueConstraint, inspect, select, tuple_
+from sqlalchemy import JSON, Column, Dialect, LargeBinary, Table, UniqueConstraint, inspect, select, tuple_
 from sqlalchemy.orm import InstanceState, Mapper, Session
 from sqlalchemy.orm.attributes import instance_dict, instance_state, set_committed_value
 
@@ -112,8 +112,7 @@ class RowMaker(Generic[T]):
         return key
 
     def _refuse_unknown(self, names: Iterable[str]) -> None:
-        unknown = set(names) - self._columns.keys()
-        if unknown:
+        if unknown := set(names).difference(self._columns):
             raise TypeError(f"{self._model.__name__} has no column {', '.join(sorted(unknown))}")
 
     def _state(self, given: T) -> InstanceState[T]:
@@ -247,12 +246,24 @@ def _field(attribute: str, column: Column[Any], dialect: Dialect) -> _Field:
     return _Field(
         attribute=attribute,
         name=column.key,
-        convert=column.type.dialect_impl(dialect).bind_processor(dialect),
+        convert=_converter(column, dialect),
         default=default,
         on_update=_producer(column.onupdate),
         left_out=default is None and (database_finds or stores_none),
         stores_none=stores_none,
     )
+
+
+def _converter(column: Column[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    """To what the driver takes; on PostgreSQL to what COPY takes, JSON as text and bytes as they are. The objects by
+    which a statement's parameters tell their types take longer to make than the rest of the row."""
+    kind = column.type.dialect_impl(dialect)
+    if dialect.name == "postgresql" and isinstance(kind, LargeBinary):
+        return None
+    as_text = dialect.name == "postgresql" and isinstance(kind, JSON)
+    of: Any = JSON if as_text else type(kind)  # JSONB's own makes an object
+    convert: Callable[[Any], Any] | None = of.bind_processor(kind, dialect)
+    return convert
 
 
 def _producer(default: Any) -> Callable[[], Any] | None:

@@ -1,12 +1,14 @@
 """Where log lines go: two files that several processes share, and the console."""
 
+import os
+import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from logging import ERROR, NOTSET, WARNING, LogRecord, makeLogRecord
 from pathlib import Path
-from select import select
+from select import PIPE_BUF, select
 from typing import Any, Literal
 
 from concurrent_log_handler import ConcurrentRotatingFileHandler
@@ -21,8 +23,6 @@ Line = tuple[int, bytes]
 
 MAX_BYTES = 50 << 20
 """Size at which a file is put aside. Every process that writes to a file must use the same."""
-_CONSOLE_TAKES = 1_024
-"""Characters, at most 4 bytes each: what a pipe takes at once whenever it says that it takes anything."""
 _CONSOLE_PATIENCE_S = 1.0
 BACKUPS = 5
 """Files put aside that are kept, of each of the two."""
@@ -95,10 +95,10 @@ class Outputs:
         """A console that nobody reads loses lines; the files do not wait for it."""
         with suppress(OSError, ValueError, AttributeError):  # closed, or there is none
             text = "".join(f"{self._console_shown(text)}\n" for _, text in lines)
-            for start in range(0, len(text), _CONSOLE_TAKES):
+            for part in _parts(text):
                 if not self._console_is_read():
                     return
-                sys.stderr.write(text[start : start + _CONSOLE_TAKES])
+                sys.stderr.write(part)
                 sys.stderr.flush()
 
     def _console_is_read(self) -> bool:
@@ -109,6 +109,17 @@ class Outputs:
             return True
         self._console_stuck = not ready
         return bool(ready)
+
+
+def _parts(text: str) -> Iterator[str]:
+    """What the console takes at once whenever it says that it takes anything: a file all, a pipe PIPE_BUF bytes.
+
+    As few as may be: after each call of the system the thread fights for Python's lock with the one that serves."""
+    takes = PIPE_BUF if text.isascii() else PIPE_BUF // 4  # characters, at most 4 bytes each
+    with suppress(OSError):
+        if stat.S_ISREG(os.fstat(sys.stderr.fileno()).st_mode):
+            takes = len(text)
+    return (text[start : start + takes] for start in range(0, len(text), takes))
 
 
 class _File(ConcurrentRotatingFileHandler):

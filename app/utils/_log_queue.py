@@ -16,15 +16,15 @@ from app.utils._log_render import as_json, fields_as_json
 CAPACITY = 10_000
 """Lines that may wait."""
 _AT_ONCE = 500
-"""Lines written together."""
-_GATHER_S = 0.02
-"""Lines may wait so long for others, so that a busy process wakes its thread 50 times a second at most."""
+"""Lines written together; when so many wait, they are written at once."""
+_GATHER_S = 0.1
+"""Fewer wait so long for others: waking the thread costs the one that serves as much as a dozen lines."""
 _STOP_S = 5
 """A console that takes nothing must not keep the process from ending."""
 
 
-Unrendered = tuple[int, tuple[float, int, str, str, Mapping[str, Any]]]
-"""Level, and the arguments of `fields_as_json`."""
+Unrendered = tuple[float, int, str, str, Mapping[str, Any]]
+"""The arguments of `fields_as_json`. One flat tuple, as the garbage collector looks at all that wait."""
 
 
 class QueueHandler(logging.Handler):
@@ -48,7 +48,7 @@ class QueueHandler(logging.Handler):
     def put_unrendered(self, created: float, level: int, logger: str, event: str, fields: Mapping[str, Any]) -> None:
         """A line that the thread makes, by `fields_as_json`."""
         if self._has_room():
-            self._put((level, (created, level, logger, event, fields)))
+            self._put((created, level, logger, event, fields))
 
     def _has_room(self) -> bool:
         if len(self._waiting) < CAPACITY:
@@ -62,6 +62,8 @@ class QueueHandler(logging.Handler):
         self._waiting.append(line)
         if not self._filled.is_set():
             self._filled.set()
+        if len(self._waiting) >= _AT_ONCE and not self._hurry.is_set():
+            self._hurry.set()
         if self._thread is None:
             self._start()
 
@@ -70,6 +72,7 @@ class QueueHandler(logging.Handler):
         if self._thread is not None:
             self._finalizer.cancel()
             self._stopping.set()
+            self._hurry.set()
             self._filled.set()
             self._thread.join(_STOP_S)
             self._begin_anew()
@@ -90,19 +93,21 @@ class QueueHandler(logging.Handler):
     def _begin_anew(self) -> None:
         self._thread: Thread | None = None
         self._starting, self._counting, self._writing = Lock(), Lock(), Lock()
-        self._filled, self._stopping = Event(), Event()
+        self._filled, self._hurry, self._stopping = Event(), Event(), Event()
 
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._thread = Thread(target=self._run, args=(self._filled, self._stopping), name="log", daemon=True)
+                events = self._filled, self._hurry, self._stopping
+                self._thread = Thread(target=self._run, args=events, name="log", daemon=True)
                 self._thread.start()
                 self._finalizer = Finalize(None, self.stop, exitpriority=0)  # `multiprocessing` ends without atexit
 
-    def _run(self, filled: Event, stopping: Event) -> None:
+    def _run(self, filled: Event, hurry: Event, stopping: Event) -> None:
         while not (stopping.is_set() and not self._waiting):
             filled.wait()
-            stopping.wait(_GATHER_S)
+            hurry.wait(_GATHER_S)
+            hurry.clear()
             filled.clear()
             with self._writing:
                 self._write_waiting()
@@ -110,7 +115,7 @@ class QueueHandler(logging.Handler):
     def _write_waiting(self) -> None:
         while self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), _AT_ONCE))]
-            self._write_safely([_rendered(level, line) for level, line in taken])
+            self._write_safely([*map(_rendered, taken)])
         if self._dropped > self._told:
             missing, self._told = self._dropped - self._told, self._dropped
             self._write_safely([own_line("log_lines_dropped", lines=missing)])
@@ -125,8 +130,10 @@ class QueueHandler(logging.Handler):
                 traceback.print_exc()
 
 
-def _rendered(level: int, line: bytes | tuple[float, int, str, str, Mapping[str, Any]]) -> Line:
+def _rendered(line: Line | Unrendered) -> Line:
+    if len(line) == 2:
+        return line
     try:
-        return level, line if isinstance(line, bytes) else fields_as_json(*line)
+        return line[1], fields_as_json(*line)
     except Exception as error:
         return own_line("log_line_not_rendered", error=error)

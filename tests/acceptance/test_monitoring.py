@@ -59,6 +59,14 @@ def test_query_of_a_panel_returns_data(expression: str, watched: Prometheus) -> 
     assert watched.answers(expression), f"no number for {expression}"
 
 
+@pytest.mark.parametrize(
+    "panel", ["EVSEs with live status", "Open streams", "Stream events", "History reads", "Webhook deliveries"]
+)
+def test_panel_shows_what_is_done(panel: str, watched: Prometheus) -> None:
+    (query, *_) = (each.expression for each in panel_queries() if each.panel == panel)
+    assert comes_true(lambda: any(value > 0 for _, value in watched.query(query)))
+
+
 @pytest.mark.parametrize("expression", list(_rules("record")))
 def test_recording_rule_returns_data(expression: str, watched: Prometheus) -> None:
     assert watched.answers(expression), f"no number for {expression}"

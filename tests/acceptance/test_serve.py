@@ -32,6 +32,8 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": VERSION})
 """
 APPLICATIONS = {
+    "unfit": "from app.errors import ConfigurationError; raise ConfigurationError('PUMP is not set')",
+    "broken": "1 / 0",
     "dying": "import os; os._exit(7)",
     "refusing": """
 async def app(scope, receive, send):
@@ -39,6 +41,7 @@ async def app(scope, receive, send):
     await send({"type": "lifespan.startup.failed", "message": "the cellar is flooded"})
 """,
 }
+CAUSES = {"unfit": "PUMP is not set", "broken": "ZeroDivisionError", "dying": "", "refusing": "the cellar is flooded"}
 
 
 @pytest.fixture
@@ -59,7 +62,12 @@ def test_a_port_that_is_taken_ends_it(
 
 @pytest.mark.parametrize(
     ("application", "told"),
-    [("dying", "10 worker processes died within 60 s"), ("refusing", "could not start")],
+    [
+        ("unfit", "could not start"),
+        ("broken", "could not start"),
+        ("dying", "10 worker processes died within 60 s"),
+        ("refusing", "could not start"),
+    ],
     ids=list(APPLICATIONS),
 )
 def test_workers_that_cannot_live_end_it(application: str, told: str, tmp_path: Path) -> None:
@@ -70,7 +78,7 @@ def test_workers_that_cannot_live_end_it(application: str, told: str, tmp_path: 
     )  # fmt: skip
     assert done.returncode == 1
     assert told in done.stderr.splitlines()[-1]
-    assert application == "dying" or "the cellar is flooded" in done.stderr
+    assert CAUSES[application] in done.stderr
 
 
 def test_a_reload_that_fails_changes_nothing(tmp_path: Path) -> None:

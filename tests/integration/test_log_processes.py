@@ -192,6 +192,22 @@ for number in range(2_000):
         assert process.wait(60) == 0
 
 
+@pytest.mark.parametrize("letter", ["a", "é"])
+def test_a_pipe_gets_every_line_whole(letter: str, tmp_path: Path) -> None:
+    code = """
+import sys
+from app.utils.advanced_logging import setup_logging
+logger = setup_logging("main")
+for number in range(300):
+    logger.info(sys.argv[1] * 400, extra={"number": number})
+"""
+    with _python(code, tmp_path / "logs", letter, stderr=subprocess.PIPE) as process:
+        _, shown = process.communicate(timeout=60)
+    lines = [json.loads(line) for line in shown.splitlines()]
+    assert lines == _written(tmp_path / "logs")
+    assert [line["number"] for line in lines] == list(range(300))
+
+
 SERVER = """
 import asyncio, sys
 import uvicorn

@@ -334,6 +334,27 @@ def test_a_full_queue_makes_no_one_wait_and_tells_how_many_lines_are_missing(mon
     assert _sample("log_lines_dropped_total") == before + 7
 
 
+def test_lines_wait_for_others_only_while_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_log_queue, "_GATHER_S", 600)
+    written = Event()
+    lines = list[Line]()
+
+    def write(some: Any) -> None:
+        lines.extend(some)
+        written.set()
+
+    handler = _log_queue.QueueHandler(write)
+    alone = logging.Logger("alone")
+    alone.addHandler(handler)
+    for number in range(600):
+        alone.info("line %d", number)
+    assert written.wait(10)
+    alone.info("last")
+    handler.stop()
+    handler.close()
+    assert len(lines) == 601
+
+
 def test_a_folder_that_cannot_be_written_leaves_a_console(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     setup_logging(log_dir=tmp_path / "file" / "logs")
