@@ -37,7 +37,8 @@ from app.webhooks.tables import Delivery, Webhook
 from app.webhooks.target import MAX_URL_LENGTH, TargetRefusedError, UnknownHostError
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"])
-_ERRORS = documented(400, 401, 403, 422, 503)
+_ERRORS_OF_LIST = documented(400, 401, 403, 503)
+_ERRORS = _ERRORS_OF_LIST | documented(422)
 MOST_PINGS = 40
 """Requests under way in a process, deliveries too, with which no ping is begun."""
 _ID = "0c9d53a8f6e94d2cb3c1b0b6f5b1a7de"
@@ -220,7 +221,7 @@ def _new(body: WebhookCreate, secret: str, key: Key, reached: Reached) -> Webhoo
     )
 
 
-@router.get("", summary="Your webhooks", responses=_ERRORS)
+@router.get("", summary="Your webhooks", responses=_ERRORS_OF_LIST)
 async def list_webhooks(key: WebhooksKey, database: DatabaseDep) -> WebhookList:
     """Those that were made with this key."""
     async with _session(database, read_only=True) as session:
