@@ -14,10 +14,15 @@ Result = TypeVar("Result")
 
 
 def create_key(
-    database_url: str, name: str, scopes: Sequence[Scope] = tuple(Scope), expires_at: datetime | None = None
+    database_url: str,
+    name: str,
+    scopes: Sequence[Scope] = tuple(Scope),
+    expires_at: datetime | None = None,
+    ocpi_party: str | None = None,
 ) -> str:
     return _write(
-        database_url, lambda session: repository.create(session, name, scopes, datetime.now(UTC), expires_at)
+        database_url,
+        lambda session: repository.create(session, name, scopes, datetime.now(UTC), expires_at, ocpi_party),
     )
 
 

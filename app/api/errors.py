@@ -176,6 +176,9 @@ async def answer_overload(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what the handler is registered for
+    for each in error.errors():
+        if each.get("type") == "json_invalid":  # as FastAPI calls it where it reads the body
+            return _problem(request, _MALFORMED_JSON, f"{each['ctx']['error']}: char {each['loc'][-1]}")
     errors = [field_problem(each) for each in error.errors()]
     detail = "; ".join(map(_in_words, errors[:5])) + ("; …" if len(errors) > 5 else "")
     return _problem(request, _OF_STATUS[422], detail, errors=errors)

@@ -35,6 +35,8 @@ class Key:
     """May be logged."""
     name: str
     scopes: frozenset[str]
+    ocpi_party: str | None
+    """The only one for whom it may push; `None`: it may for everybody."""
 
 
 def _utc_now() -> datetime:
@@ -69,7 +71,7 @@ class KeyRing:
         if scope not in stored.scopes:
             raise MissingScopeError(scope)
         self._note_use(stored.id)
-        return Key(stored.id, stored.name, frozenset(stored.scopes))
+        return Key(stored.id, stored.name, frozenset(stored.scopes), stored.ocpi_party)
 
     async def close(self) -> None:
         """Finish what is being written, for a few seconds at most."""

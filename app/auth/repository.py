@@ -16,9 +16,15 @@ MAX_NAME_LENGTH = 100
 
 
 async def create(
-    session: AsyncSession, name: str, scopes: Collection[Scope], now: datetime, expires_at: datetime | None = None
+    session: AsyncSession,
+    name: str,
+    scopes: Collection[Scope],
+    now: datetime,
+    expires_at: datetime | None = None,
+    ocpi_party: str | None = None,
 ) -> str:
-    """Store a new key and return it, which nobody can do again. Raises KeyNameError."""
+    """Store a new key and return it, which nobody can do again. `ocpi_party`: as the table has it. Raises
+    KeyNameError."""
     if not (0 < len(name) <= MAX_NAME_LENGTH and name.isprintable() and name == name.strip()):
         raise KeyNameError(f"A key's name has 1 to {MAX_NAME_LENGTH} printable characters.")
     if name.startswith(ID_PREFIX):
@@ -29,8 +35,11 @@ async def create(
     key_id, token = new_token()
     granted = sorted(set(scopes))
     session.add(
-        ApiKey(id=key_id, name=name, hash=hash_of(token), scopes=granted, created_at=now, expires_at=expires_at)
-    )
+        ApiKey(
+            id=key_id, name=name, hash=hash_of(token), scopes=granted, created_at=now, expires_at=expires_at,
+            ocpi_party=ocpi_party,
+        )
+    )  # fmt: skip
     await session.flush()
     return token
 

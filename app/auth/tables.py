@@ -29,3 +29,5 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """From then on it is refused; `None`: it holds until it is revoked."""
+    ocpi_party: Mapped[str | None] = mapped_column(String(6))
+    """For whom it may push over OCPI, as `NL*ALL`; `None`: for everybody."""

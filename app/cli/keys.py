@@ -1,7 +1,8 @@
 """`voltway keys`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
@@ -16,6 +17,7 @@ from app.auth.tables import ApiKey
 from app.auth.token import key_id_of
 from app.db import Database
 from app.db.migrate import require_current
+from app.errors import ConfigurationError
 from app.settings import Settings
 
 keys = typer.Typer(help="Keys that programs write with: create, list, revoke.", no_args_is_help=True)
@@ -29,17 +31,22 @@ def create(
     expires_in_days: Annotated[
         int | None, typer.Option(help="It ceases to hold after so many days; none: when revoked.", min=1, max=36_500)
     ] = None,
+    party: Annotated[
+        str | None,
+        typer.Option(metavar="CC*PID", help="With ocpi:write: for whom alone it may push, as NL*ALL."),
+    ] = None,
 ) -> None:
     """Make a key and print it, this once, alone on the last line. It is stored hashed."""
+    ocpi_party = None if party is None else _party(party, scope)
     now = datetime.now(UTC)
     expires_at = now + timedelta(days=expires_in_days) if expires_in_days else None
 
     async def make(database: Database) -> str:
         async with database.open_session() as session:
-            return await repository.create(session, name, scope, now, expires_at)
+            return await repository.create(session, name, scope, now, expires_at, ocpi_party)
 
     token = _run(make)
-    typer.echo(f"key {key_id_of(token)} for {name}: {', '.join(sorted(set(scope)))}")
+    typer.echo(f"key {key_id_of(token)} for {name}: {_rights(sorted(set(scope)), ocpi_party)}")
     typer.echo("Keep it: it cannot be shown again. Send it as X-API-Key.")
     typer.echo(token)
 
@@ -58,7 +65,7 @@ def list_() -> None:
     now = datetime.now(UTC)
     for key in _run(read):
         table.add_row(
-            key.id, escape(key.name), ", ".join(key.scopes), _state(key, now), _day(key.created_at),
+            key.id, escape(key.name), _rights(key.scopes, key.ocpi_party), _state(key, now), _day(key.created_at),
             _minute(key.last_used_at),
         )  # fmt: skip
     Console().print(table)
@@ -83,6 +90,17 @@ def development() -> None:
     token = _run(lambda database: development_key(database, data_dir))
     typer.echo(f"development key, kept in {data_dir / FILE} (to revoke it: voltway keys revoke {NAME}):")
     typer.echo(token)
+
+
+def _party(written: str, scopes: Collection[Scope]) -> str:
+    found = re.fullmatch(r"([A-Za-z]{2})[*-]?([A-Za-z0-9]{3})", written)
+    if found is None or Scope.OCPI_WRITE not in scopes:
+        raise ConfigurationError("--party is a country code and a party id, as NL*ALL, and goes with ocpi:write.")
+    return "*".join(found.groups()).upper()
+
+
+def _rights(scopes: Collection[str], ocpi_party: str | None) -> str:
+    return ", ".join(scopes) + (f" for {ocpi_party}" if ocpi_party else "")
 
 
 def _run(use: Callable[[Database], Awaitable[Result]]) -> Result:

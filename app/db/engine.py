@@ -74,6 +74,8 @@ def create_threads_engine(url: URL) -> Engine:
     """The same for code that runs in threads; there are few of these, so their connections are not watched."""
     engine = create_sync_engine(synchronous(url), **_options(url, 1, _FOR_THREADS - 1))
     _prepare(engine)
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _look_up_by_index)
     return engine
 
 
@@ -94,6 +96,14 @@ def _prepare(engine: Engine) -> None:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     instrument(engine)
+
+
+def _look_up_by_index(connection: Any, _: object) -> None:
+    """Threads look up some rows by their keys. PostgreSQL, as long as it has no statistics of a table, would read all
+    of it for that."""
+    for way in ("hashjoin", "mergejoin", "seqscan"):
+        connection.execute(f"SET enable_{way} = off")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

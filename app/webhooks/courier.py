@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx2 as httpx
@@ -22,6 +23,7 @@ from app.utils import metrics
 from app.webhooks import repository
 from app.webhooks.forming import form
 from app.webhooks.repository import Due
+from app.webhooks.resending import renew
 from app.webhooks.sender import Answer, Message, Sender
 from app.webhooks.settling import Outcome, settle
 from app.webhooks.stretch import States
@@ -149,11 +151,10 @@ class Courier:
 
     async def _bring(self, due: Due, host: str) -> None:
         try:
-            async with self._database.open_session(read_only=True) as session:
-                body = await repository.body(session, due.seq)
-            if body is not None:
-                answer = await self._sender.send(Message(due.url, due.secret, due.id, body), self._now())
-                await self._settle(due, host, answer)
+            message = await self._message(due)
+            if message is not None:
+                answer = await self._sender.send(message, self._now())
+                await self._settle(replace(due, id=message.delivery_id), host, answer)
         except (SQLAlchemyError, OSError) as error:  # then it is sent again
             self._tell_once(error)
         except Exception:
@@ -161,6 +162,16 @@ class Courier:
         finally:
             del self._under_way[due.webhook_id]
             self._news.set()
+
+    async def _message(self, due: Due) -> Message | None:
+        """`None`: it is delivered, or its webhook was deleted."""
+        async with self._database.open_session(read_only=not due.attempts) as session:
+            delivery, webhook = await repository.find_due(session, due)
+            if delivery is None or webhook is None:
+                return None
+            if due.attempts:
+                await renew(session, webhook, delivery, self._states, self._now())
+            return Message(due.url, due.secrets, delivery.id, delivery.body)
 
     async def _settle(self, due: Due, host: str, answer: Answer) -> None:
         async with self._database.open_session() as session:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, Update, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
@@ -17,7 +17,7 @@ from app.stations.changes import FeedPosition
 from app.webhooks.batch import Batch, body_of
 from app.webhooks.filter import must_remember, watch_of
 from app.webhooks.places import Reached
-from app.webhooks.retries import Pause
+from app.webhooks.retries import STEPS_ASIDE_AFTER, Pause
 from app.webhooks.tables import Delivery, KnownStation, Webhook
 
 MAX_OF_KEY = 20
@@ -68,15 +68,28 @@ def pause(webhook: Webhook, because: Pause) -> None:
 
 
 async def resume(session: AsyncSession, webhook: Webhook, now: datetime) -> None:
-    """What waits is sent at once, with all attempts."""
+    """What waits is sent at once; what has been tried in vain counts as tried once."""
     webhook.paused_because = webhook.failing_since = None
-    waiting = and_(Delivery.webhook_id == webhook.id, Delivery.next_attempt_at.is_not(None))
-    await session.execute(update(Delivery).where(waiting).values(attempts=0, next_attempt_at=now))
+    attempts = case((Delivery.attempts > 0, 1), else_=0)
+    await session.execute(_waiting_of(webhook.id).values(attempts=attempts, next_attempt_at=now))
+
+
+async def bring_forward(session: AsyncSession, webhook_id: str, now: datetime) -> None:
+    """Let all that waits be sent at once."""
+    await session.execute(_waiting_of(webhook_id).values(next_attempt_at=now))
+
+
+def _waiting_of(webhook_id: str) -> Update:
+    return update(Delivery).where(Delivery.webhook_id == webhook_id, Delivery.next_attempt_at.is_not(None))
 
 
 async def free(session: AsyncSession, key_ids: Collection[str]) -> list[Webhook]:
-    """Those of these keys that are told, and for which nothing waits to be delivered."""
-    waiting = select(Delivery.seq).where(Delivery.webhook_id == Webhook.id, Delivery.next_attempt_at.is_not(None))
+    """Those of these keys that are told, and for which nothing waits to be delivered but what has stepped aside."""
+    waiting = select(Delivery.seq).where(
+        Delivery.webhook_id == Webhook.id,
+        Delivery.next_attempt_at.is_not(None),
+        Delivery.attempts < STEPS_ASIDE_AFTER,
+    )
     found = await session.scalars(select(Webhook).where(Webhook.paused_because.is_(None), ~waiting.exists()))
     return [webhook for webhook in found if webhook.key_id in key_ids]
 
@@ -125,11 +138,23 @@ async def put(session: AsyncSession, webhook: Webhook, batch: Batch, now: dateti
     )  # fmt: skip
     session.add(delivery)
     await session.flush()
+    await _note_places(session, webhook, batch)
+    return delivery
+
+
+async def rewrite(session: AsyncSession, webhook: Webhook, delivery: Delivery, batch: Batch, now: datetime) -> None:
+    """Let a delivery hold this instead, under an id of its own: the receiver may have seen the old one."""
+    delivery.id = uuid4().hex
+    delivery.events = len(batch.events)
+    delivery.body = body_of(webhook.id, delivery.id, batch.events, batch.reached.position, now)
+    await _note_places(session, webhook, batch)
+
+
+async def _note_places(session: AsyncSession, webhook: Webhook, batch: Batch) -> None:
     if must_remember(watch_of(webhook.filter)):
         await _remember(session, webhook.id, batch.inside)
         of_webhook = KnownStation.webhook_id == webhook.id, KnownStation.station_id.in_(batch.gone)
         await session.execute(delete(KnownStation).where(*of_webhook))
-    return delivery
 
 
 async def _remember(session: AsyncSession, webhook_id: str, station_ids: Collection[int]) -> None:
@@ -145,32 +170,52 @@ class Due:
 
     seq: int
     id: str
+    attempts: int
+    """In vain, so far."""
     webhook_id: str
     url: str
-    secret: str
+    secrets: tuple[str, ...]
+    """The newest first."""
 
 
 async def due(session: AsyncSession, key_ids: Collection[str], now: datetime) -> list[Due]:
-    """One of each webhook of these keys that has any; who has waited longest comes first."""
-    first = (
-        select(func.min(Delivery.seq))
-        .where(Delivery.next_attempt_at.is_not(None))
-        .group_by(Delivery.webhook_id)
-        .scalar_subquery()
+    """One of each webhook of these keys that has any; who has waited longest comes first.
+
+    What was not tried yet goes before what was: another attempt tells the states as they are then, so what comes
+    later is never older."""
+    in_turn = func.row_number().over(
+        partition_by=Delivery.webhook_id, order_by=(Delivery.attempts > 0, Delivery.next_attempt_at, Delivery.seq)
     )
+    ready = select(Delivery.seq, in_turn.label("place")).where(Delivery.next_attempt_at <= now).subquery()
     rows = await session.execute(
-        select(Delivery.seq, Delivery.id, Webhook.id, Webhook.url, Webhook.secret, Webhook.key_id)
+        select(Delivery.seq, Delivery.id, Delivery.attempts, Webhook)
+        .join(ready, ready.c.seq == Delivery.seq)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
-        .where(Delivery.seq.in_(first), Delivery.next_attempt_at <= now, Webhook.paused_because.is_(None))
+        .where(ready.c.place == 1, Webhook.paused_because.is_(None))
         .order_by(Delivery.next_attempt_at, Delivery.seq)
     )
-    return [Due(*row[:-1]) for row in rows if row.key_id in key_ids]
+    return [
+        Due(seq, delivery_id, attempts, webhook.id, webhook.url, secrets_of(webhook, now))
+        for seq, delivery_id, attempts, webhook in rows
+        if webhook.key_id in key_ids
+    ]
 
 
-async def body(session: AsyncSession, seq: int) -> bytes | None:
-    """`None`: it is delivered, or its webhook was deleted."""
-    found: bytes | None = await session.scalar(select(Delivery.body).where(Delivery.seq == seq))
-    return found
+def secrets_of(webhook: Webhook, now: datetime) -> tuple[str, ...]:
+    """Those that sign, the newest first."""
+    if webhook.former_secret is None or webhook.former_until is None or webhook.former_until <= now:
+        return (webhook.secret,)
+    return webhook.secret, webhook.former_secret
+
+
+def rotate(webhook: Webhook, secret: str, until: datetime) -> None:
+    """The secret that it has goes on to sign too, until then."""
+    webhook.former_secret, webhook.former_until = webhook.secret, until
+    webhook.secret = secret
+
+
+async def find_due(session: AsyncSession, due: Due) -> tuple[Delivery | None, Webhook | None]:
+    return await session.get(Delivery, due.seq), await session.get(Webhook, due.webhook_id)
 
 
 async def listed(session: AsyncSession, webhook_id: str, *, dead: bool | None = None) -> list[Delivery]:

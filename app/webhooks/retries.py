@@ -6,6 +6,10 @@ from enum import StrEnum
 
 PAUSES_S = (10, 60, 300, 1_800, 7_200, 21_600)
 """After the first attempt that failed, the second, …; after the last of them a delivery is dead."""
+STEPS_ASIDE_AFTER = 3
+"""Attempts, which take some six minutes: then a delivery holds up no other one."""
+BACK_AFTER = timedelta(minutes=5)
+"""A receiver that has accepted nothing for so long, and does again, is sent at once all that waits."""
 MOST_JITTER = 0.2
 """Of the pause is added at random, so that those that failed together do not come together."""
 LONGEST_WAIT_S = 86_400.0

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +28,7 @@ class Message:
     """What is to be sent to whom."""
 
     url: str
-    secret: str
+    secrets: Sequence[str]
     delivery_id: str
     body: bytes
 
@@ -53,11 +54,12 @@ class Answer:
         return self.status == httpx.codes.GONE
 
 
-def signature(secret: str, body: bytes, now: datetime) -> str:
-    """`t=<Unix seconds>,v1=<HMAC-SHA256 of "t.body", in hex>`: the time is signed too, so that nobody can send it
-    again later."""
+def signature(secrets: Sequence[str], body: bytes, now: datetime) -> str:
+    """`t=<Unix seconds>,v1=<HMAC-SHA256 of "t.body", in hex>`, with one `v1` for each secret: the time is signed too,
+    so that nobody can send it again later."""
     at = int(now.timestamp())
-    return f"t={at},v1={hmac.new(secret.encode(), b'%d.%b' % (at, body), sha256).hexdigest()}"
+    signed = b"%d.%b" % (at, body)
+    return ",".join([f"t={at}", *(f"v1={hmac.new(each.encode(), signed, sha256).hexdigest()}" for each in secrets)])
 
 
 class Sender:
@@ -117,7 +119,7 @@ class Sender:
         headers = {
             "Host": url.netloc.decode("ascii"),
             "Voltway-Delivery": message.delivery_id,
-            "Voltway-Signature": signature(message.secret, message.body, now),
+            "Voltway-Signature": signature(message.secrets, message.body, now),
         }
         async with self._client.stream(
             "POST",

@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.webhooks import repository
-from app.webhooks.retries import GIVE_UP_AFTER, Pause, wait_after
+from app.webhooks.retries import BACK_AFTER, GIVE_UP_AFTER, Pause, wait_after
 from app.webhooks.sender import Answer
 from app.webhooks.tables import Delivery, Webhook
 
@@ -31,8 +31,10 @@ async def settle(
     if delivery is None or webhook is None:  # deleted in the meantime, or delivered by somebody else too
         return (Outcome.DELIVERED if answer.is_delivered else Outcome.FAILED), None
     if answer.is_delivered:
-        webhook.last_delivered_at, webhook.failing_since = now, None
         await session.delete(delivery)
+        if webhook.failing_since and now - webhook.failing_since >= BACK_AFTER:
+            await repository.bring_forward(session, webhook.id, now)
+        webhook.last_delivered_at, webhook.failing_since = now, None
         return Outcome.DELIVERED, None
     return await _failed(session, webhook, delivery, answer, now, chance)
 

@@ -20,6 +20,9 @@ class Webhook(Base):
     url: Mapped[str] = mapped_column(Text)
     secret: Mapped[str] = mapped_column(Text)
     """As it is, for it must sign."""
+    former_secret: Mapped[str | None] = mapped_column(Text)
+    """Signs too, until `former_until`."""
+    former_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     filter: Mapped[str] = mapped_column(Text)
     """A `WebhookFilter` as JSON."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -54,14 +57,14 @@ class Delivery(Base):
     __table_args__ = (Index(None, "webhook_id", "seq"), {"sqlite_autoincrement": True})
 
     seq: Mapped[int] = mapped_column(BigId, primary_key=True)
-    """The order in which those of a webhook are sent."""
+    """The order in which those of a webhook are sent for the first time."""
     id: Mapped[str] = mapped_column(String(32), unique=True)
-    """By which the receiver tells a repeat."""
+    """By which the receiver tells a repeat. Another one when the body is made anew."""
     webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     events: Mapped[int]
     body: Mapped[bytes] = mapped_column(LargeBinary)
-    """The same in every attempt."""
+    """What is sent, or was in the last attempt: another attempt tells the states as they are then."""
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     """`None`: it is dead."""

@@ -34,6 +34,10 @@ def test_a_key_is_shown_once_alone_on_the_last_line_and_never_again(command: Com
 def test_mistakes_are_named_in_one_line(command: Command) -> None:
     assert "stations:write" in command("keys", "create", "a", "--scope", "stations:read").stderr
     assert "--scope" in command("keys", "create", "a").stderr
+    for scope, party in ("ocpi:write", "NLALLX"), ("status:write", "NL*ALL"):
+        assert "--party is" in command("keys", "create", "a", "--scope", scope, "--party", party).stderr
+    made = command("keys", "create", "a", "--scope", "ocpi:write", "--party", "nlall")
+    assert "ocpi:write for NL*ALL" in made.stdout
     unknown = command("keys", "revoke", "nobody")
     assert unknown.returncode == 1
     assert unknown.stderr.startswith("error: No key")

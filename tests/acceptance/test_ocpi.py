@@ -7,6 +7,7 @@ import subprocess
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +41,31 @@ LOCATION = {
 
 @contextmanager
 def _partner(folder: Path, url: str) -> Iterator[httpx.Client]:
-    key = create_key(url, "partner", [Scope.OCPI_WRITE])
-    token = {"Authorization": f"Token {b64encode(key.encode()).decode()}"}
     with (
         serving(folder, DATABASE_URL=url) as address,
-        httpx.Client(base_url=address, headers=token, timeout=30) as http,
+        httpx.Client(base_url=address, headers=_token(url, "partner"), timeout=30) as http,
     ):
         yield http
 
 
+def _token(url: str, name: str, party: str | None = None) -> dict[str, str]:
+    key = create_key(url, name, [Scope.OCPI_WRITE], ocpi_party=party)
+    return {"Authorization": f"Token {b64encode(key.encode()).decode()}"}
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def http(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    folder = tmp_path_factory.mktemp("ocpi")
-    url = f"sqlite:///{folder / 'voltway.db'}"
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_server")
+        url = str(request.getfixturevalue("postgresql_server"))
+    else:
+        url = f"sqlite:///{tmp_path_factory.mktemp('ocpi') / 'voltway.db'}"
     migrate(url)
-    with _partner(folder, url) as http:
+    return url
+
+
+@pytest.fixture(scope="module")
+def http(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with _partner(tmp_path_factory.mktemp("ocpi"), url) as http:
         yield http
 
 
@@ -80,8 +89,12 @@ def told(answer: httpx.Response) -> tuple[int, int]:
     return answer.status_code, envelope["status_code"]
 
 
+BEGAN = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+"""A state holds for a day."""
+
+
 def at(minute: int) -> str:
-    return f"2026-11-24T09:{minute:02}:00Z"
+    return f"{BEGAN + timedelta(minutes=minute):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def test_what_is_pushed_is_found_and_can_be_had_back(http: httpx.Client, pushed: dict[str, Any]) -> None:
@@ -92,6 +105,15 @@ def test_what_is_pushed_is_found_and_can_be_had_back(http: httpx.Client, pushed:
     assert (found["title"], found["external_id"], found["country"]) == ("Harbour", "NL*ALL*LOC1", "NL")
     assert found["evses"][0]["evse_id"] == "NL*ALL*E3256"
     assert (found["max_power_kw"], found["connectors"][0]["type"]) == (150, "ccs2")
+
+
+def test_a_key_for_one_party_opens_no_other(http: httpx.Client, pushed: dict[str, Any], url: str) -> None:
+    own, other = _token(url, "own", "NL*ALL"), _token(url, "other", "NL*XYZ")
+    assert told(http.put(LOC.replace("NL/ALL", "nl/all"), json=LOCATION, headers=own)) == (200, 1000)
+    for method in ("GET", "PUT", "PATCH"):
+        answer = http.request(method, f"{LOC}/3256", content=json.dumps(EVSE), headers=other)
+        assert told(answer) == (403, 2000)
+        assert "NL*XYZ only" in answer.json()["status_message"]
 
 
 def test_a_state_changes_and_an_older_one_does_not_count(http: httpx.Client, pushed: dict[str, Any]) -> None:

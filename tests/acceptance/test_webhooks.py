@@ -109,7 +109,19 @@ def test_from_creation_to_deletion(http: httpx.Client, receiver: Receiver) -> No
     assert http.post(f"{one}/deliveries/{waiting['id']}/retry").status_code == 409
     assert http.post(f"{one}/resume").json()["state"] == "active"
     receiver.wait_for(lambda: len(receiver.received) == 5)
-    assert receiver.bodies[-1] == receiver.bodies[-2]
+    assert receiver.bodies[-1]["events"] == receiver.bodies[-2]["events"]
+
+    changed = http.post(f"{one}/rotate-secret", json={}).json()
+    assert changed["secret"] != secret
+    assert changed["former_secret_until"] is not None
+    http.post(f"{one}/test")
+    assert receiver.received[-1].is_signed_with(secret)
+    assert receiver.received[-1].is_signed_with(changed["secret"])
+    own: dict[str, Any] = {"secret": "sixteen-characters-or-more", "overlap_hours": 0}
+    assert http.post(f"{one}/rotate-secret", json=own).json()["secret"] == own["secret"]
+    http.post(f"{one}/test")
+    assert receiver.received[-1].is_signed_with(own["secret"])
+    assert not receiver.received[-1].is_signed_with(changed["secret"])
 
     assert http.delete(one).status_code == 204
     assert http.get(one).status_code == 404

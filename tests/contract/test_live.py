@@ -1,11 +1,13 @@
 """Live status on both databases: the newest observation of an EVSE counts, however they come."""
 
+import re
+from contextlib import closing
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from app.db import Database
 from app.ingest.sightings import Sighting, record
@@ -130,6 +132,33 @@ async def test_a_sighting_is_recorded_in_every_station_that_has_the_evse(databas
         told = await session.run_sync(record, "feed", sightings, NOW, None)
     assert told == ["applied", "unknown", "superseded", "unknown", "unknown"]
     assert [row[:3] for row in await stored(database)] == [(one, "a", "CHARGING"), (other, "x", "CHARGING")]
+
+
+async def test_states_are_written_without_reading_whole_tables(database: Database) -> None:
+    async with database.open_session() as session:
+        stations = [station(str(n), evses=(Evse(uid="1", evse_id=f"FR*{n}"),)) for n in range(1_000)]
+        await repository.store(session, "test", stations, NOW)
+        ids = await repository.ids_of(session, "test", [each.external_id for each in stations])
+        all_of_them = [Observation(station_id, "1", FREE, NOW - timedelta(hours=1)) for station_id in ids.values()]
+        await live.observe(session, "test", all_of_them, NOW)
+    sightings = [Sighting("FR1", BUSY, NOW), Sighting((ids["2"], "1"), BUSY, NOW)]
+    plans: list[str] = []
+
+    def explain(connection: Any, _: object, statement: str, parameters: Any, *__: object) -> None:
+        if "given" in statement or "json_each" in statement:
+            how = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+            with closing(connection.connection.cursor()) as cursor:
+                cursor.execute(f"{how} {statement}", parameters)
+                plans.extend(str(row[-1]) for row in cursor)
+
+    event.listen(Engine, "before_cursor_execute", explain)
+    try:
+        with database.open_session_here() as here:
+            assert record(here, "feed", sightings, NOW, None) == ["applied", "applied"]
+    finally:
+        event.remove(Engine, "before_cursor_execute", explain)
+    assert len(plans) > 8
+    assert not any(re.search(r"Seq Scan|SCAN (stations|evse_)", line) for line in plans), plans
 
 
 async def test_a_dry_run_tells_and_writes_nothing(database: Database) -> None:

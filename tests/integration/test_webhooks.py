@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,6 +22,7 @@ from app.auth import Scope
 from app.auth import repository as keys
 from app.auth.token import key_id_of
 from app.db import Database
+from app.db.migrate import migrate
 from app.live import Watch
 from app.replica import place_of
 from app.stations import feed, live
@@ -35,7 +37,8 @@ from app.webhooks.resending import send_again
 from app.webhooks.sender import Sender
 from app.webhooks.states import WebhookState, state_of
 from app.webhooks.tables import Delivery, Webhook
-from tests.conftest import ROOT
+from tests import services
+from tests.conftest import ROOT, skip_or_fail
 from tests.make import NOW, station
 from tests.receiver import Receiver, receiving
 
@@ -123,13 +126,20 @@ class World:
             await repository.resume(session, found, self.now)
 
 
-@pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
+@asynccontextmanager
+async def world_of(database: Database) -> AsyncIterator[World]:
     async with database.open_session() as session:
         token = await keys.create(session, "receiver", [Scope.WEBHOOKS], NOW)
     sender = Sender(private_allowed=True, within_s=0.5)
     yield World(database, sender, str(key_id_of(token)))
     await sender.close()
+    await database.close()
+
+
+@pytest.fixture
+async def world(database: Database) -> AsyncIterator[World]:
+    async with world_of(database) as world:
+        yield world
 
 
 def fold(bodies: list[dict[str, Any]], begin: dict[int, Any]) -> dict[int, Any]:
@@ -170,7 +180,7 @@ async def test_a_change_is_told_once_and_signed(world: World, receiver: Receiver
     assert (await world.webhook(hook)).last_delivered_at == world.now
 
 
-async def test_what_fails_is_sent_again_with_the_same_words_and_what_follows_waits(
+async def test_what_fails_is_told_again_as_it_is_then_and_what_follows_waits(
     world: World, receiver: Receiver
 ) -> None:
     await world.put("1")
@@ -186,10 +196,65 @@ async def test_what_fails_is_sent_again_with_the_same_words_and_what_follows_wai
     (waiting,) = await world.deliveries(hook)
     assert (waiting.attempts, waiting.last_error) == (2, "the receiver answered 302")
     await world.bring(61)
-    first, second, third, later = receiver.received
-    assert first.raw == second.raw == third.raw
-    assert later.body["events"][0]["status"] == "available"
+    assert [body["events"][0]["status"] for body in receiver.bodies] == ["occupied", *["available"] * 3]
+    assert len({body["delivery_id"] for body in receiver.bodies}) == 4
     assert state_of(await world.webhook(hook)) is WebhookState.ACTIVE
+
+
+async def test_a_delivery_that_fails_and_fails_holds_up_no_other_and_never_tells_what_was(
+    world: World, receiver: Receiver
+) -> None:
+    await world.put("1", "2", "3")
+    hook = await world.hook(receiver.url)
+    receiver.refuse(500, 500, 500)
+    await world.see(1, EvseStatus.CHARGING)
+    for after_s in (0, 10, 60):
+        await world.bring(after_s)
+    (aside,) = await world.deliveries(hook)
+    assert aside.attempts == 3
+    receiver.refuse(204, 500)
+    await world.see(2, EvseStatus.CHARGING)
+    await world.see(1, EvseStatus.AVAILABLE)
+    await world.bring()
+    await world.see(3, EvseStatus.CHARGING)
+    await world.bring()
+    assert [event["station_id"] for event in receiver.bodies[-2]["events"]] == [2, 1]
+    assert [each.attempts for each in await world.deliveries(hook)] == [1, 3]
+    await world.bring(300)
+    last, renewed = (body["events"] for body in receiver.bodies[-2:])
+    assert [(event["station_id"], event["status"]) for event in last] == [(3, "occupied")]
+    assert [(event["station_id"], event["status"]) for event in renewed] == [(1, "available")]
+    assert await world.deliveries(hook) == []
+
+
+async def test_a_receiver_that_comes_back_is_told_at_once_all_that_waits(world: World, receiver: Receiver) -> None:
+    await world.put(*"123456")
+    hook = await world.hook(receiver.url)
+    receiver.refuse(*[503] * 15)
+    for station_id in range(1, 6):
+        await world.see(station_id, EvseStatus.CHARGING)
+        for after_s in (0, 10, 60):
+            await world.bring(after_s)
+    assert [each.attempts for each in await world.deliveries(hook)] == [3] * 5
+    await world.see(6, EvseStatus.CHARGING)
+    await world.bring()
+    assert sorted(event["station_id"] for body in receiver.bodies[-6:] for event in body["events"]) == [*range(1, 7)]
+    assert await world.deliveries(hook) == []
+
+
+async def test_for_a_while_both_secrets_sign(world: World, receiver: Receiver) -> None:
+    await world.put("1")
+    hook = await world.hook(receiver.url)
+    newer = SECRET[::-1]
+    async with world.database.open_session() as session:
+        found = await repository.find(session, hook.id)
+        assert found is not None
+        repository.rotate(found, newer, world.now + timedelta(hours=1))
+    for after_s, secrets in ((0, {newer, SECRET}), (3_600, {newer})):
+        await world.see(1, EvseStatus.CHARGING)
+        await world.bring(after_s)
+        request = receiver.received[-1]
+        assert {each for each in (SECRET, newer) if request.is_signed_with(each, world.now.timestamp())} == secrets
 
 
 async def test_a_receiver_that_asks_for_patience_has_it(world: World, receiver: Receiver) -> None:
@@ -216,7 +281,7 @@ async def test_a_receiver_that_hangs_is_given_up_and_holds_up_no_other(world: Wo
         assert waiting.last_error == "no answer within 0.5 s"
         slow.hangs.clear()
         await world.bring(11)
-        assert len({each.raw for each in slow.received}) == 1
+        assert [body["events"] for body in slow.bodies] == [slow.bodies[0]["events"]] * 2
         assert await world.deliveries(hook) == []
 
 
@@ -231,8 +296,7 @@ async def test_a_receiver_that_is_gone_is_asked_no_more_until_it_is_resumed(worl
     assert (await world.webhook(hook)).paused_because == "gone"
     await world.resume(hook)
     await world.bring()
-    assert len({each.raw for each in receiver.received}) == 1
-    assert len(receiver.received) == 2
+    assert [body["events"] for body in receiver.bodies] == [receiver.bodies[0]["events"]] * 2
 
 
 async def test_a_delivery_dies_the_newest_follows_and_the_dead_can_be_told_anew(
@@ -373,6 +437,35 @@ async def test_what_receivers_fold_is_the_truth_for_their_filters(world: World, 
         mine = [each.body for each in receiver.received if each.path == f"/hook{number}"]
         assert fold(mine, begin[number]) == await world.truth(watch)
         assert await world.deliveries(hook) == []
+
+
+@pytest.mark.once
+async def test_what_a_database_that_restarts_has_not_heard_of_is_delivered_again(receiver: Receiver) -> None:
+    programs = services.postgresql_programs()
+    if programs is None:
+        skip_or_fail("PostgreSQL is not installed, so it was not restarted")
+        raise AssertionError
+    with services.restartable_postgresql(programs) as server:
+        migrate(server.url)
+        async with world_of(Database(server.url)) as world:
+            await world.put("1")
+            hook = await world.hook(receiver.url)
+            await world.see(1, EvseStatus.CHARGING)
+            receiver.hangs.set()
+            running = asyncio.create_task(world.courier.run())
+            await asyncio.to_thread(receiver.wait_for, lambda: receiver.received)
+            await asyncio.to_thread(server.stop)
+            receiver.hangs.clear()
+            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(receiver.wait_for, lambda: len(receiver.received) > 1)
+            for _ in range(500):
+                if not await world.deliveries(hook):
+                    break
+                await asyncio.sleep(0.02)
+            assert await world.deliveries(hook) == []
+            assert len({each.raw for each in receiver.received}) == 1
+            running.cancel()
+            await asyncio.wait([running])
 
 
 RUN = """

@@ -24,11 +24,15 @@ _EVSE = _LOCATION + "/{evse_uid}"
 _CONNECTOR = _EVSE + "/{connector_id}"
 
 
-async def _partner(keys: KeyRingDep, authorization: Annotated[str | None, Header()] = None) -> Key:
+async def _partner(keys: KeyRingDep, request: Request, authorization: Annotated[str | None, Header()] = None) -> Key:
     scheme, _, written = (authorization or "").partition(" ")
     if scheme.lower() != "token" or not written.strip():
         raise HTTPException(401, "This needs a token: send it as Authorization: Token ….")
-    return await keys.admit(_decoded(written.strip()), Scope.OCPI_WRITE)
+    key = await keys.admit(_decoded(written.strip()), Scope.OCPI_WRITE)
+    asked = "{country_code}*{party_id}".format_map(request.path_params).upper()
+    if key.ocpi_party not in {None, asked}:
+        raise HTTPException(403, f"This token is for the party {key.ocpi_party} only.")
+    return key
 
 
 def _decoded(written: str) -> str:

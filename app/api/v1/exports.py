@@ -124,7 +124,7 @@ class ExportStatus(BaseModel):
     summary="Export stations",
     status_code=HTTPStatus.ACCEPTED,
     dependencies=[given_once()],
-    responses=documented(422, 503)
+    responses=documented(400, 422, 503)
     | {status: {**documented(status)[status], "headers": _RETRY_AFTER} for status in (429, 507)},
 )
 async def export_data(

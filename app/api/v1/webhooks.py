@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Self
@@ -37,7 +37,8 @@ from app.webhooks.tables import Delivery, Webhook
 from app.webhooks.target import MAX_URL_LENGTH, TargetRefusedError, UnknownHostError
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"])
-_ERRORS = documented(400, 401, 403, 422, 503)
+_ERRORS_OF_LIST = documented(400, 401, 403, 503)
+_ERRORS = _ERRORS_OF_LIST | documented(422)
 MOST_PINGS = 40
 """Requests under way in a process, deliveries too, with which no ping is begun."""
 _ID = "0c9d53a8f6e94d2cb3c1b0b6f5b1a7de"
@@ -66,6 +67,17 @@ class WebhookCreate(BaseModel):
     name: _Name | None = Field(None, description="For people.", examples=["dispatch"])
 
 
+class SecretRotation(BaseModel):
+    """What is to sign from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    secret: _Secret | None = Field(None, description="16 to 200 printable ASCII characters; without one it is made.")
+    overlap_hours: int = Field(
+        24, ge=0, le=168, description="For how long the secret that is replaced signs too; 0: no more.", examples=[24]
+    )
+
+
 class WebhookView(BaseModel):
     """A webhook without its secret."""
 
@@ -81,6 +93,9 @@ class WebhookView(BaseModel):
     )
     failing_since: datetime | None = Field(examples=[None])
     last_delivered_at: datetime | None = Field(examples=["2026-05-01T12:03:10Z"])
+    former_secret_until: datetime | None = Field(
+        description="Until then the secret that was replaced last signs too.", examples=[None]
+    )
     created_at: datetime = Field(examples=["2026-05-01T12:00:00Z"])
 
     @classmethod
@@ -94,6 +109,7 @@ class WebhookView(BaseModel):
             paused_because=None if webhook.paused_because is None else Pause(webhook.paused_because),
             failing_since=webhook.failing_since,
             last_delivered_at=webhook.last_delivered_at,
+            former_secret_until=webhook.former_until,
             created_at=webhook.created_at,
         )
 
@@ -170,7 +186,7 @@ async def create_webhook(
         await resources["sender"].check(body.url)
     except (TargetRefusedError, UnknownHostError) as error:
         raise _invalid("url", str(error)) from None
-    secret = body.secret or f"whsec_{secrets.token_urlsafe(32)}"
+    secret = body.secret or _new_secret()
     watch, replica = body.filter.watch, resources["follower"].replica
     webhook = _new(body, secret, key, Reached(resources["hub"].position, datetime.now(UTC)))
     inside = ids_seen(replica, watch) if must_remember(watch) else []
@@ -180,6 +196,10 @@ async def create_webhook(
     return WebhookCreated(**WebhookView.of(webhook).model_dump(), secret=secret)
 
 
+def _new_secret() -> str:
+    return f"whsec_{secrets.token_urlsafe(32)}"
+
+
 def _new(body: WebhookCreate, secret: str, key: Key, reached: Reached) -> Webhook:
     return Webhook(
         id=uuid4().hex,
@@ -187,6 +207,8 @@ def _new(body: WebhookCreate, secret: str, key: Key, reached: Reached) -> Webhoo
         name=body.name,
         url=body.url,
         secret=secret,
+        former_secret=None,
+        former_until=None,
         filter=body.filter.model_dump_json(exclude_defaults=True),
         created_at=reached.stale_to,
         position_tx=reached.position.tx,
@@ -199,7 +221,7 @@ def _new(body: WebhookCreate, secret: str, key: Key, reached: Reached) -> Webhoo
     )
 
 
-@router.get("", summary="Your webhooks", responses=_ERRORS)
+@router.get("", summary="Your webhooks", responses=_ERRORS_OF_LIST)
 async def list_webhooks(key: WebhooksKey, database: DatabaseDep) -> WebhookList:
     """Those that were made with this key."""
     async with _session(database, read_only=True) as session:
@@ -236,7 +258,7 @@ async def try_webhook(webhook_id: WebhookId, key: WebhooksKey, resources: Resour
     sender = resources["sender"]
     if sender.under_way >= MOST_PINGS:
         raise HTTPException(429, "Many webhooks are being tried; try again later.", {"Retry-After": "15"})
-    answer = await sender.send(Message(webhook.url, webhook.secret, delivery_id, body), now)
+    answer = await sender.send(Message(webhook.url, repository.secrets_of(webhook, now), delivery_id, body), now)
     return Pinged(
         delivery_id=delivery_id,
         delivered=answer.is_delivered,
@@ -244,6 +266,19 @@ async def try_webhook(webhook_id: WebhookId, key: WebhooksKey, resources: Resour
         error=answer.error,
         duration_s=round(time.monotonic() - began, 3),
     )
+
+
+@router.post("/{webhook_id}/rotate-secret", summary="Change a secret", responses=_ERRORS | documented(404))
+async def rotate_secret(
+    webhook_id: WebhookId, body: SecretRotation, key: WebhooksKey, database: DatabaseDep
+) -> WebhookCreated:
+    """Requests are signed with the new secret from now on, and with the one that it replaces too for as long as
+    `overlap_hours`, so that no request is refused while receivers change over. An older one signs no more."""
+    secret = body.secret or _new_secret()
+    async with _session(database) as session:
+        webhook = await _found(session, webhook_id, key)
+        repository.rotate(webhook, secret, datetime.now(UTC) + timedelta(hours=body.overlap_hours))
+        return WebhookCreated(**WebhookView.of(webhook).model_dump(), secret=secret)
 
 
 @router.post("/{webhook_id}/resume", summary="Resume a webhook", responses=_ERRORS | documented(404, 409))
