@@ -1,9 +1,9 @@
 """Asking two engines the same, in turn: whether they agree, and how long each takes."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 import numpy as np
 import orjson
@@ -40,10 +40,17 @@ class Round:
 
 def our_search(stations: Sequence[StoredStation]) -> Search:
     """Of a replica as a serving process has it."""
-    replica = Replica(render.summary)
-    for start in range(0, len(stations), _BATCH):
-        replica.put(stations[start : start + _BATCH])
+    replica = replica_of(stations)
     return lambda query: replica.search(query).body
+
+
+def replica_of(stations: Iterable[StoredStation]) -> Replica:
+    """Of so many as there are; they are taken a batch at a time."""
+    replica, waiting = Replica(render.summary), iter(stations)
+    while batch := list(islice(waiting, _BATCH)):
+        replica.put(batch)
+    replica.rebuild()
+    return replica
 
 
 class Places:
