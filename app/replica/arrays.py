@@ -12,6 +12,7 @@ from app.replica.table import Allocate
 from app.stations.query import StationQuery
 
 _FIRST_NEIGHBOURS = 64
+_MOST_TEXTS = 50_000
 _DOT_MARGIN = 1e-12
 _WIDE_CHORD = 0.5
 """Earth radii, about 3,200 km: most of a catalogue is nearer than that, and looking at all of it takes less time."""
@@ -25,6 +26,7 @@ class ArraySearch:
         self._columns = columns
         self._index = SphereIndex(columns.stations["at"].copy())
         self.size = self._index.size
+        self._texts: dict[tuple[int, int], bytes] = {}
 
     @staticmethod
     def indexed(columns: Columns, rows: Rows, now_us: int, allocate: Allocate) -> Columns:
@@ -40,7 +42,7 @@ class ArraySearch:
         rows = self._columns.matching(query, self._columns.all_rows())
         end = query.skip + query.limit
         page = rows[np.argsort(self._columns.stations["id"][rows])][query.skip : end]
-        items = [self._columns.written(row) + b"}" for row in page.tolist()]
+        items = [text + b"}" for text in self._written(page)]
         return self._page(items, page, total=len(rows), more=end < len(rows))
 
     def nearest(self, query: StationQuery, longitude: float, latitude: float) -> Answer:
@@ -60,10 +62,10 @@ class ArraySearch:
     def _anywhere(self, query: StationQuery, origin: Vectors) -> Answer:
         """Look at ever more of the nearest until enough of them match."""
         wanted = query.skip + query.limit + 1  # one more tells whether there is a next page
-        k = max(_FIRST_NEIGHBOURS, wanted)
+        k = max(_FIRST_NEIGHBOURS, wanted + _FIRST_NEIGHBOURS // 4)
         while True:
             whole = 2 * k >= self._index.size
-            near = self._columns.all_rows() if whole else self._within(origin, self._index.chord_to(origin, k))
+            near = self._columns.all_rows() if whole else self._nearer(origin, k)
             rows = self._columns.matching(query, near)
             if whole or len(rows) >= wanted:
                 break
@@ -83,14 +85,34 @@ class ArraySearch:
         end = query.skip + query.limit
         order = np.lexsort((self._columns.stations["id"][rows], distance_mm))[query.skip : end]
         items = [
-            b'%b,"distance_km":%d.%06d}' % (self._columns.written(row), *divmod(mm, 1_000_000))
-            for row, mm in zip(rows[order].tolist(), distance_mm[order].tolist(), strict=True)
+            b'%b,"distance_km":%d.%06d}' % (text, *divmod(mm, 1_000_000))
+            for text, mm in zip(self._written(rows[order]), distance_mm[order].tolist(), strict=True)
         ]
         return self._page(items, rows[order], total, more=end < len(rows))
 
     def _page(self, items: list[bytes], rows: Rows, total: int | None, more: bool) -> Answer:
         version = page_version(self._columns.stations["version"][rows].tolist(), total, more)
         return Answer(b"[%b]" % b",".join(items), total, more, version)
+
+    def _written(self, rows: Rows) -> list[bytes]:
+        """What is written of popular stations is kept until they change."""
+        known, versions = self._texts, self._columns.stations["version"][rows].tolist()
+        if len(known) > _MOST_TEXTS:
+            known.clear()
+        asked = list(zip(rows.tolist(), versions, strict=True))
+        missing = [key for key in asked if key not in known]
+        if missing:
+            written = self._columns.written(np.array([row for row, _ in missing]))
+            known.update(zip(missing, written, strict=True))
+        return [known[key] for key in asked]
+
+    def _nearer(self, origin: Vectors, k: int) -> Rows:
+        """All rows that are nearer than the k-th nearest of the indexed."""
+        rows, chord = self._index.nearer(origin, k)
+        later = self._columns.stations["at"][self._index.size :]
+        if not len(later):
+            return rows
+        return np.concatenate([rows, np.flatnonzero(np.linalg.norm(later - origin, axis=1) < chord) + self.size])
 
     def _within(self, origin: Vectors, chord: float) -> Rows:
         """Rows not farther than `chord`, of the indexed and of the later ones; all rows where that is quicker."""
@@ -108,10 +130,11 @@ class SphereIndex:
         self._tree = KDTree(points, balanced_tree=False, compact_nodes=False)
         self.size = len(points)
 
-    def chord_to(self, origin: Vectors, k: int) -> float:
-        """Chord that reaches the k-th nearest point, 1 <= k <= size."""
-        distances, _ = self._tree.query(origin, k=[k])
-        return float(np.max(distances)) + CHORD_MARGIN
+    def nearer(self, origin: Vectors, k: int) -> tuple[Rows, float]:
+        """All points that are nearer than the k-th nearest, 1 <= k <= size, and the chord to that one."""
+        chords, rows = (np.asarray(each) for each in self._tree.query(origin, k=k))
+        chord = float(chords[-1]) - CHORD_MARGIN  # those as near as that one are not all among them
+        return rows[chords < chord].astype(np.intp), chord
 
     def within(self, origin: Vectors, chord: float) -> Rows:
         """All points not farther than `chord`, in no particular order."""

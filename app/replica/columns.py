@@ -292,26 +292,25 @@ class Columns:
         counts = np.bincount(self.stations[name][self.stations["present"]]).tolist()
         return {word: counts[code] for word, code in self.words[name].items() if word and code < len(counts)}
 
-    def written(self, row: int) -> bytes:
-        """The row's station as it is now, without the closing brace."""
-        fixed, live, _ = self._parts(row)
-        stations = self.stations
-        updated_at = instant(int(stations["updated_us"][row]))
-        return fixed + filled(
-            live,
-            _STATUS_WORDS[stations["status"][row]],
-            b"%d" % stations["free_count"][row],
-            orjson.dumps(updated_at, option=orjson.OPT_UTC_Z),
-            self._free_in_groups(row),
-        )
+    def written(self, rows: Rows) -> list[bytes]:
+        """The rows' stations as they are now, without the closing brace."""
+        live_values = (self.stations[name][rows].tolist() for name in ("status", "free_count", "updated_us"))
+        written = []
+        for row, status, free, updated_us, in_groups in zip(
+            rows.tolist(), *live_values, self._free_in_groups(rows), strict=True
+        ):
+            fixed, live, _ = self._parts(row)
+            updated = orjson.dumps(instant(updated_us), option=orjson.OPT_UTC_Z)
+            written.append(fixed + filled(live, _STATUS_WORDS[status], b"%d" % free, updated, in_groups))
+        return written
 
-    def _free_in_groups(self, row: int) -> list[int]:
-        entries, _ = spans(*(self.stations[name][row : row + 1] for name in ("first_connector", "connector_count")))
-        words = self._evses["word"][self.stations["first_evse"][row] + self._connectors["evse"][entries]]
-        is_free = words == _FREE
+    def _free_in_groups(self, rows: Rows) -> Iterator[list[int]]:
+        """Of each row, how many connectors of each of its groups are free."""
+        entries, starts = self._connectors_of(rows)
+        is_free = self._evses["word"][self._evses_of_connectors(rows, entries)] == _FREE
         firsts = np.flatnonzero(self._connectors["begins"][entries])
-        counts: list[int] = np.add.reduceat(is_free, firsts, dtype=np.int64).tolist()
-        return counts
+        counts = np.add.reduceat(is_free, firsts, dtype=np.int64)
+        yield from (part.tolist() for part in np.split(counts, np.searchsorted(firsts, starts[1:])))
 
     def _parts(self, row: int) -> tuple[bytes, bytes, bytes]:
         """What is written of the station: its fixed part, its live part, what is searched."""
