@@ -13,6 +13,7 @@ from app.stations.query import StationQuery
 
 _FIRST_NEIGHBOURS = 64
 _MOST_TEXTS = 50_000
+"""That are kept: some 40 MB."""
 _DOT_MARGIN = 1e-12
 _WIDE_CHORD = 0.5
 """Earth radii, about 3,200 km: most of a catalogue is nearer than that, and looking at all of it takes less time."""

@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Any
 
 import httpx2 as httpx
+import psutil
 import pytest
 
 from app.cli.main import main
@@ -125,6 +126,14 @@ def serving(folder: Path, *options: str, **more: str) -> Iterator[str]:
         if draining.ident:
             draining.join()
         process.stderr.close()
+
+
+def process_of(address: str) -> psutil.Process:
+    """That of `serving`; with several workers, their parent."""
+    asked = ["serve", "--port", address.rpartition(":")[2]]
+    running = psutil.process_iter(["cmdline"])
+    (found,) = (each for each in running if "".join(asked) in "".join(each.info["cmdline"] or []))
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from app.api.errors import Problem
-from tests.acceptance.conftest import serving
+from tests.acceptance.conftest import process_of, serving
 
 STATIONS = "/api/v1/stations?latitude=52.52&longitude=13.405&limit=20"
 
@@ -49,16 +49,18 @@ class Client:
 def served(demo_folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """An address with two workers, and their parent."""
     with serving(demo_folder, "--workers", "2", LOG_DIR=str(demo_folder / "reload")) as address:
-        command = ["serve", "--port", address.rpartition(":")[2], "--workers", "2"]
-        (parent,) = (
-            each for each in psutil.process_iter(["cmdline"]) if (each.info["cmdline"] or [])[-5:] == command
-        )
-        yield address, parent
+        yield address, process_of(address)
 
 
 def _workers(parent: psutil.Process) -> set[int]:
-    running = (each for each in parent.children() if each.status() != psutil.STATUS_ZOMBIE)
-    return {each.pid for each in running if "spawn_main" in " ".join(each.cmdline())}
+    return {each.pid for each in parent.children() if _is_worker(each)}
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _wait_for(holds: Callable[[], bool], within_s: float = 60) -> None:
