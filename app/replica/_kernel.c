@@ -72,16 +72,17 @@ typedef struct {
 /* As compiled.py packs it. */
 typedef struct {
     double origin[3];
-    double west, south, east, north;
     int64_t radius_mm; /* negative: none */
     int64_t skip, limit;
     int64_t texts; /* so many may be searched */
     int64_t counted; /* where more are within the radius, they are not counted */
+    int64_t by_id; /* in that order, whatever the distance; the radius then only says where to look */
+    double west, south, east, north;
     uint64_t types; /* of which a connector must be one, a bit each from the lowest; 0: whatever it is */
     Traits any_of;  /* each of these words, unless it is empty, must meet the point's */
     int32_t has_box, status, min_power_w;
     int32_t code[CODES];
-    int32_t by_id; /* in that order, whatever the distance; the radius then only says where to look */
+    int32_t unused;
     const char *text; /* from here on not packed */
     Py_ssize_t text_size; /* 0: none */
     const int32_t *rows;  /* that alone can match, of those in the tree; NULL: any */

@@ -18,11 +18,15 @@ from app.replica.traits import wanted_traits, wanted_types
 from app.stations.query import Box, StationQuery
 
 _POINT = np.dtype([("at", np.float64, 3), ("row", np.int64)])
-_QUERY = struct.Struct("7d5q4Q8i")
+_WHERE = struct.Struct("3d6q")
+_FILTERS = struct.Struct("4d4Q7i4x")
 """`Query` in the kernel."""
 _ANY = -2
 _NO_BOX = Box(0, 0, 0, 0)
 _EVERYWHERE = 0.0, 0.0, None
+_WORDS = frozenset(("source", "operator", "country", "access"))
+_FILTERING = _WORDS | {"bbox", "connector", "min_power_kw", "status", "q"}
+_NO_FILTERS = _FILTERS.pack(*_NO_BOX, *[0] * 4, False, *[_ANY] * 6)
 
 
 class CompiledSearch:
@@ -63,34 +67,30 @@ class CompiledSearch:
     def _answer(
         self, query: StationQuery, longitude: float, latitude: float, radius_km: float | None, *, by_id: bool
     ) -> Answer:
-        codes = self._columns.codes_of(query)
-        power = None if query.min_power_kw is None else power_w(query.min_power_kw)
-        text = b"" if query.q is None else folded_text(query.q)
-        packed = _QUERY.pack(
+        where = _WHERE.pack(
             *unit_vector(longitude, latitude),
-            *(query.box or _NO_BOX),
             -1 if radius_km is None else round(radius_km * 1e6),
             query.skip,
             query.limit,
             limits.MAX_TEXTS,
             limits.MAX_COUNTED,
-            wanted_types(query),
-            *wanted_traits(query, power),
-            query.bbox is not None,
-            _ANY if query.status is None else STATUS_CODE[query.status],
-            _ANY if power is None else power,
-            *(_ANY if code is None else code for code in codes),
             by_id,
         )
+        if query.model_fields_set.isdisjoint(_FILTERING):
+            return Answer(*_kernel.nearest(self._view(), where + _NO_FILTERS, b"", None))
+        codes = self._columns.codes_of(query)
+        text = b"" if query.q is None else folded_text(query.q)
         try:
-            return Answer(*_kernel.nearest(self._view(), packed, text, self._few(query, codes, by_id)))
+            return Answer(
+                *_kernel.nearest(self._view(), where + _filters(query, codes), text, self._few(query, codes, by_id))
+            )
         except OverflowError:
             raise limits.too_many_texts() from None
 
     def _few(self, query: StationQuery, codes: list[int | None], by_id: bool) -> NDArray[np.int32] | None:
         """All that can match, where it takes less time to look at them than to look for them: the rarer they are, the
         more of the others are met on the way to enough of them."""
-        if not any(code is not None for code in codes):
+        if query.model_fields_set.isdisjoint(_WORDS):
             return None
         is_anywhere = by_id and query.box is None
         most = self.size / 4 if is_anywhere else math.sqrt((query.skip + query.limit) * self.size) / 2
@@ -101,3 +101,16 @@ class CompiledSearch:
             self._held = _kernel.hold(self._columns.buffers, self.size)
             self._seen = len(self._columns)
         return self._held
+
+
+def _filters(query: StationQuery, codes: list[int | None]) -> bytes:
+    power = None if query.min_power_kw is None else power_w(query.min_power_kw)
+    return _FILTERS.pack(
+        *(query.box or _NO_BOX),
+        wanted_types(query),
+        *wanted_traits(query, power),
+        query.bbox is not None,
+        _ANY if query.status is None else STATUS_CODE[query.status],
+        _ANY if power is None else power,
+        *(_ANY if code is None else code for code in codes),
+    )

@@ -83,8 +83,8 @@ class Parameters(BaseModel):
     @classmethod
     def _parameters_are_known(cls, given: Any) -> Any:
         fields = cls.__pydantic_fields__
-        unknown = [name for name in given if name not in fields]
-        if unknown:
+        if not given.keys() <= fields.keys():
+            unknown = [name for name in given if name not in fields]
             known = ", ".join(fields)
             raise PydanticCustomError(
                 "unknown_parameter",

@@ -63,22 +63,21 @@ def _search(query: StationQuery, resources: Resources, scope: Scope) -> Content:
 
 def _next_page(scope: Scope, query: StationQuery) -> bytes:
     """RFC 8288; relative, so that it holds behind any proxy."""
-    written = scope["query_string"].decode("latin-1").split("&")
-    kept = [each for each in written if _name(each) not in {"", "skip", "limit"}]
-    page = "&".join([*kept, f"skip={query.skip + query.limit}", f"limit={query.limit}"])
-    if not _PLAIN.fullmatch(page):
-        page = quote(page, safe=_FIT_FOR_A_QUERY, encoding="latin-1")
-    return f'<{scope["path"]}?{page}>; rel="next"'.encode("latin-1")
+    written = scope["query_string"].decode("latin-1")
+    page = f"skip={query.skip + query.limit}&limit={query.limit}"
+    if _PLAIN.fullmatch(written):
+        kept = [each for each in written.split("&") if each and not each.startswith(("skip=", "limit="))]
+    else:
+        kept = [quote(each, safe=_FIT_FOR_A_QUERY, encoding="latin-1") for each in written.split("&") if _stays(each)]
+    return f'<{scope["path"]}?{"&".join([*kept, page])}>; rel="next"'.encode("latin-1")
 
 
-def _name(parameter: str) -> str:
-    name = parameter.partition("=")[0]
-    return unquote_plus(name) if "%" in name or "+" in name else name
+def _stays(parameter: str) -> bool:
+    return unquote_plus(parameter.partition("=")[0]) not in {"", "skip", "limit"}
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_=&.,-]*")
-
-
+"""Nothing is encoded, or has to be."""
 _FIT_FOR_A_QUERY = "%!$&'()*+,/:;=?@"
 """RFC 3986, section 3.4, and what is encoded already."""
 
