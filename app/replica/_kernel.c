@@ -40,28 +40,38 @@ typedef struct {
     uint64_t words[TRAITS]; /* see traits.py */
 } Traits;
 
+/* What a search looks at. */
+typedef struct {
+    double at[3];
+    Traits traits;
+    int64_t id;
+    uint8_t present, status;
+    uint8_t axis; /* by the middle of a range */
+} Station;
+
+/* What an answer is written from. `text_start` says where the texts begin: fixed, live, searched. */
+typedef struct {
+    int64_t text_start;
+    uint64_t version;
+    int64_t updated_us, first_evse, first_connector;
+    int32_t connector_count, free_count, fixed_size, live_size, searched_size;
+} Written;
+
 /* One entry a row, an EVSE or a connector, or bytes. In the order of `Columns.buffers`. */
 typedef struct {
-    const int64_t *id;
-    const double *at;       /* x, y, z */
+    const Station *station;
+    const Written *written;
     const double *position; /* longitude, latitude in degrees */
-    const uint8_t *present, *status;
     const int32_t *code[CODES];
-    const Traits *traits;
-    const uint64_t *version;
-    const uint8_t *axis; /* by the middle of a range */
     Traits *below;       /* by the middle of a range: the traits of all its points together */
-    const int64_t *first_evse, *first_connector, *connector_count;
-    const int64_t *free_count, *updated_us;
-    const int64_t *text_start, *fixed_size, *live_size, *searched_size;
     const uint8_t *word; /* of each EVSE: its state in the words for stations */
     const uint8_t *type;
     const int32_t *power_w, *evse; /* the latter from the station's first on */
     const uint8_t *begins;         /* whether the connector is the first of its group */
-    const char *text;              /* of all rows; `text_start` says where a row's begins: fixed, live, searched */
+    const char *text;
 } Columns;
 #define COLUMNS (sizeof(Columns) / sizeof(void *))
-#define BELOW 12
+#define BELOW (3 + CODES)
 
 typedef struct {
     Py_buffer held[COLUMNS];
@@ -115,25 +125,26 @@ static int in_box(const Query *q, const double *position) {
 static int has_connector(const Columns *c, const Query *q, int64_t row) {
     uint64_t types = q->types;
     if (!types && q->min_power_w == ANY && q->status == ANY) return 1;
-    for (int64_t n = c->first_connector[row], end = n + c->connector_count[row]; n < end; n++) {
+    for (int64_t n = c->written[row].first_connector, end = n + c->written[row].connector_count; n < end; n++) {
         if (types && (c->type[n] > 63 || !(types >> c->type[n] & 1))) continue;
         if (q->min_power_w != ANY && c->power_w[n] < q->min_power_w) continue;
-        if (q->status != ANY && c->word[c->first_evse[row] + c->evse[n]] != q->status) continue;
+        if (q->status != ANY && c->word[c->written[row].first_evse + c->evse[n]] != q->status) continue;
         return 1;
     }
     return 0;
 }
 
 static int has_text(const Columns *c, const Query *q, int64_t row) {
-    const char *searched = c->text + c->text_start[row] + c->fixed_size[row] + c->live_size[row];
-    return memmem(searched, (size_t)c->searched_size[row], q->text, (size_t)q->text_size) != NULL;
+    const Written *w = c->written + row;
+    const char *searched = c->text + w->text_start + w->fixed_size + w->live_size;
+    return memmem(searched, (size_t)w->searched_size, q->text, (size_t)q->text_size) != NULL;
 }
 
 static int matches(Search *s, int64_t row) {
     const Columns *c = s->columns;
     const Query *q = s->query;
-    if (!c->present[row]) return 0;
-    if (q->status != ANY && c->status[row] != q->status) return 0;
+    if (!c->station[row].present) return 0;
+    if (q->status != ANY && c->station[row].status != q->status) return 0;
     for (int n = 0; n < CODES; n++)
         if (q->code[n] != ANY && c->code[n][row] != q->code[n]) return 0;
     if (q->has_box && !in_box(q, c->position + 2 * row)) return 0;
@@ -212,14 +223,14 @@ static int may_match(const Query *q, const Traits *traits) {
 static void consider(Search *s, int64_t row) {
     const Query *q = s->query;
     const Columns *c = s->columns;
-    if (!may_match(q, c->traits + row)) return;
-    const double *at = c->at + 3 * row;
+    if (!may_match(q, &c->station[row].traits)) return;
+    const double *at = c->station[row].at;
     double x = at[0] - q->origin[0], y = at[1] - q->origin[1], z = at[2] - q->origin[2];
     double chord2 = x * x + y * y + z * z;
     if (chord2 > s->reach || !matches(s, row)) return;
     if (q->by_id) {
         count(s);
-        keep(s, (Found){-1, c->id[row], row});
+        keep(s, (Found){-1, c->station[row].id, row});
         return;
     }
     if (chord2 > s->worst && chord2 < s->surely_inside) {
@@ -229,7 +240,7 @@ static void consider(Search *s, int64_t row) {
     int64_t mm = distance_mm(at, q->origin);
     if (q->radius_mm >= 0 && mm > q->radius_mm) return;
     count(s);
-    keep(s, (Found){mm, c->id[row], row});
+    keep(s, (Found){mm, c->station[row].id, row});
 }
 
 /* `chord2` is a lower bound of the range's points: the squared distance to their half-spaces, by axis in `beyond`. */
@@ -239,8 +250,8 @@ static void visit(Search *s, int64_t begin, int64_t end, const double beyond[3],
     while (end - begin > LEAF) {
         int64_t middle = begin + (end - begin) / 2;
         if (!may_match(s->query, c->below + middle) || s->texts > s->query->texts) return;
-        int axis = c->axis[middle];
-        double past = s->query->origin[axis] - c->at[3 * middle + axis];
+        int axis = c->station[middle].axis;
+        double past = s->query->origin[axis] - c->station[middle].at[axis];
         int is_after_middle = past > 0;
         visit(s, is_after_middle ? middle + 1 : begin, is_after_middle ? end : middle, outside, chord2);
         consider(s, middle);
@@ -310,19 +321,19 @@ static Traits both(Traits one, Traits other) {
     return one;
 }
 
-static Traits unite(const Traits *traits, Traits *below, int64_t begin, int64_t end) {
+static Traits unite(const Station *stations, Traits *below, int64_t begin, int64_t end) {
     Traits all = {{0}};
     if (end - begin <= LEAF) {
-        for (; begin < end; begin++) all = both(all, traits[begin]);
+        for (; begin < end; begin++) all = both(all, stations[begin].traits);
         return all;
     }
     int64_t middle = begin + (end - begin) / 2;
-    all = both(unite(traits, below, begin, middle), unite(traits, below, middle + 1, end));
-    return below[middle] = both(all, traits[middle]);
+    all = both(unite(stations, below, begin, middle), unite(stations, below, middle + 1, end));
+    return below[middle] = both(all, stations[middle].traits);
 }
 
 static Traits united(const Columns *c, int64_t begin, int64_t end) {
-    return end - begin > LEAF ? c->below[begin + (end - begin) / 2] : unite(c->traits, NULL, begin, end);
+    return end - begin > LEAF ? c->below[begin + (end - begin) / 2] : unite(c->station, NULL, begin, end);
 }
 
 /* The same where only the row's traits are others than before. */
@@ -331,7 +342,7 @@ static void unite_again(const Columns *c, int64_t begin, int64_t end, int64_t ro
     int64_t middle = begin + (end - begin) / 2;
     if (row < middle) unite_again(c, begin, middle, row);
     if (row > middle) unite_again(c, middle + 1, end, row);
-    c->below[middle] = both(c->traits[middle], both(united(c, begin, middle), united(c, middle + 1, end)));
+    c->below[middle] = both(c->station[middle].traits, both(united(c, begin, middle), united(c, middle + 1, end)));
 }
 
 /* ---- for Python ---- */
@@ -354,14 +365,15 @@ static PyObject *build(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* summarise(traits, below): unite the traits of each range of the tree. */
+/* summarise(stations, below): unite the traits of each range of the tree. */
 static PyObject *summarise(PyObject *self, PyObject *args) {
     (void)self;
-    Py_buffer traits, below;
-    if (!PyArg_ParseTuple(args, "y*w*", &traits, &below)) return NULL;
-    int fits = traits.len == below.len;
-    if (fits) unite(traits.buf, below.buf, 0, traits.len / (int64_t)sizeof(Traits));
-    PyBuffer_Release(&traits);
+    Py_buffer stations, below;
+    if (!PyArg_ParseTuple(args, "y*w*", &stations, &below)) return NULL;
+    int64_t size = stations.len / (int64_t)sizeof(Station);
+    int fits = below.len == size * (int64_t)sizeof(Traits);
+    if (fits) unite(stations.buf, below.buf, 0, size);
+    PyBuffer_Release(&stations);
     PyBuffer_Release(&below);
     if (!fits) return PyErr_Format(PyExc_ValueError, "a tree has as many summaries as points");
     Py_RETURN_NONE;
@@ -392,7 +404,7 @@ static PyObject *hold(PyObject *self, PyObject *args) {
     }
     if (held == COLUMNS) {
         memcpy(&view->columns, start, sizeof start);
-        view->rows = view->held[0].len / (int64_t)sizeof(int64_t);
+        view->rows = view->held[0].len / (int64_t)sizeof(Station);
         view->indexed = indexed;
         capsule = PyCapsule_New(view, NULL, let_go);
     }
@@ -426,6 +438,7 @@ static const char DISTANCE[] = ",\"distance_km\":";
 #define FRACTION_DIGITS 6
 #define LONGEST_SLOT 32 /* bytes that one of them may become */
 #define LONGEST_ENDING 64
+#define CACHE_LINE 64
 
 static char *write_text(char *to, const char *text) {
     size_t size = strlen(text);
@@ -486,28 +499,30 @@ static char *write_instant(char *to, int64_t us) {
 
 /* How many connectors of the group that begins at `*next` are free; moves on to the next group. */
 static int64_t free_in_group(const Columns *c, int64_t row, int64_t *next) {
-    int64_t end = c->first_connector[row] + c->connector_count[row], count = 0;
-    do count += c->word[c->first_evse[row] + c->evse[*next]] == AVAILABLE;
+    const Written *w = c->written + row;
+    int64_t end = w->first_connector + w->connector_count, count = 0;
+    do count += c->word[w->first_evse + c->evse[*next]] == AVAILABLE;
     while (++*next < end && !c->begins[*next]);
     return count;
 }
 
 /* A station's object: its fixed part, then the live part with its slots filled (app/replica/slots.py). */
 static char *write_station(char *to, const Columns *c, Found found) {
-    int64_t row = found.row, group = c->first_connector[row];
-    const char *live = c->text + c->text_start[row] + c->fixed_size[row], *end = live + c->live_size[row];
-    memcpy(to, c->text + c->text_start[row], (size_t)c->fixed_size[row]);
-    to += c->fixed_size[row];
+    const Written *w = c->written + found.row;
+    int64_t group = w->first_connector;
+    const char *fixed = c->text + w->text_start, *live = fixed + w->fixed_size, *end = live + w->live_size;
+    memcpy(to, fixed, (size_t)w->fixed_size);
+    to += w->fixed_size;
     while (live < end) {
         size_t length = (size_t)(uint8_t)live[0] + ((size_t)(uint8_t)live[1] << 8);
         memcpy(to, live + 2, length);
         to += length;
         live += 2 + length;
         switch (*live++) {
-        case 1: to = write_text(to, WORDS[c->status[row]]); break;
-        case 2: to = write_number(to, c->free_count[row], 1); break;
-        case 3: to = c->updated_us[row] == INT64_MIN ? write_text(to, "null") : write_instant(to, c->updated_us[row]); break;
-        case 4: to = write_number(to, free_in_group(c, row, &group), 1);
+        case 1: to = write_text(to, WORDS[c->station[found.row].status]); break;
+        case 2: to = write_number(to, w->free_count, 1); break;
+        case 3: to = w->updated_us == INT64_MIN ? write_text(to, "null") : write_instant(to, w->updated_us); break;
+        case 4: to = write_number(to, free_in_group(c, found.row, &group), 1);
         }
     }
     return write_ending(to, found.mm);
@@ -517,19 +532,21 @@ static char *write_station(char *to, const Columns *c, Found found) {
 static PyObject *written(const Columns *c, const Found *found, int64_t count) {
     size_t most = 2;
     for (int64_t n = 0; n < count; n++) {
-        int64_t row = found[n].row, slots = 3 + c->connector_count[row];
-        most += (size_t)(c->fixed_size[row] + c->live_size[row] + slots * LONGEST_SLOT + LONGEST_ENDING);
+        const Written *w = c->written + found[n].row;
+        for (int at = 0; at < w->fixed_size + w->live_size; at += CACHE_LINE) /* memory takes longer than writing */
+            __builtin_prefetch(c->text + w->text_start + at);
+        most += (size_t)(w->fixed_size + w->live_size + (3 + w->connector_count) * LONGEST_SLOT + LONGEST_ENDING);
     }
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)most);
-    if (!bytes) return NULL;
-    char *start = PyBytes_AsString(bytes), *to = start;
+    char *text = malloc(most), *to = text;
+    if (!text) return PyErr_NoMemory();
     *to++ = '[';
     for (int64_t n = 0; n < count; n++) {
         if (n) *to++ = ',';
         to = write_station(to, c, found[n]);
     }
     *to++ = ']';
-    _PyBytes_Resize(&bytes, to - start);
+    PyObject *bytes = PyBytes_FromStringAndSize(text, to - text);
+    free(text);
     return bytes;
 }
 
@@ -543,7 +560,7 @@ static uint64_t mixed(uint64_t bits) {
 /* Of a page: see `page_version` in answer.py. */
 static uint64_t page_version(const Columns *c, const Found *found, int64_t count, int64_t total, int more) {
     uint64_t version = mixed(2 * (uint64_t)(total + 1) + (uint64_t)more);
-    for (int64_t n = 0; n < count; n++) version = mixed(version ^ c->version[found[n].row]);
+    for (int64_t n = 0; n < count; n++) version = mixed(version ^ c->written[found[n].row].version);
     return version;
 }
 

@@ -37,26 +37,39 @@ _WORDS = ("source", "operator", "country", "access")
 """Columns with a number for each string that occurs."""
 BY_WORD = {name: f"by_{name}" for name in ("source", "operator", "country")}
 """For some of them, columns of the numbers of all rows, in the order of the column's words."""
+_LOOKED_AT = np.dtype(
+    [
+        ("at", "f8", 3),  # on the unit sphere
+        ("traits", "u8", 3),  # see traits.py
+        ("id", "i8"),
+        ("present", "?"),
+        ("status", "u1"),
+        ("axis", "u1"),  # this and `below` belong to the compiled search
+    ],
+    align=True,
+)
+"""64 bytes, as the next: memory comes in such pieces."""
+_WRITTEN = np.dtype(
+    [
+        ("text_start", "i8"),
+        ("version", "u8"),  # another one with anything that is known of the station
+        ("updated_us", "i8"),  # since 1970, as the other times; NO_TIME_US, NEVER_US: there is none
+        ("first_evse", "i8"),
+        ("first_connector", "i8"),
+        ("connector_count", "i4"),
+        ("free_count", "i4"),
+        ("fixed_size", "i4"),
+        ("live_size", "i4"),
+        ("searched_size", "i4"),  # what `q` is looked for in: UTF-8, case folded
+    ],
+    align=True,
+)
 _STATIONS: Types = {
-    "id": "i8",
-    "at": ("f8", (3,)),  # on the unit sphere
+    "looked_at": _LOOKED_AT,
+    "written": _WRITTEN,
     "position": ("f8", (2,)),  # longitude and latitude in degrees
-    "present": "?",
-    "status": "u1",
     **dict.fromkeys(_WORDS, "i4"),
-    "traits": ("u8", (3,)),  # see traits.py
-    "version": "u8",  # another one with anything that is known of the station
-    "axis": "u1",  # these two belong to the compiled search
     "below": ("u8", (3,)),
-    "first_evse": "i8",
-    "first_connector": "i8",
-    "connector_count": "i8",
-    "free_count": "i8",
-    "updated_us": "i8",  # since 1970, as the next two; NO_TIME_US, NEVER_US: there is none
-    "text_start": "i8",
-    "fixed_size": "i8",
-    "live_size": "i8",
-    "searched_size": "i8",  # what `q` is looked for in: UTF-8, case folded
     "evse_count": "i8",
     "content_version": "u8",
     "expires_us": "i8",  # when a status of the station ceases to hold
@@ -83,8 +96,7 @@ TABLES = {"stations": _STATIONS, "evses": _EVSES, "connectors": _CONNECTORS, "te
 _TEXT_SIZES = ("fixed_size", "live_size", "searched_size")
 _CONNECTOR = np.dtype([("type", np.uint8), ("power_w", np.int32), ("status", np.uint8), ("seen_s", np.uint32)])
 
-_FOR_THE_KERNEL = list(_STATIONS).index("evse_count")
-"""The columns before that one, in that order, are what it reads of stations."""
+_FOR_THE_KERNEL = ("looked_at", "written", "position", *_WORDS, "below")
 _SPARE = 4_096
 _PIECE = 10_000
 """Rows that are looked at together, so that what is made on the way takes little memory."""
@@ -284,7 +296,7 @@ class Columns:
     def buffers(self) -> tuple[NDArray[Any], ...]:
         """What the compiled search reads, in its order; good until a row is added."""
         stations, evses, connectors = self.stations, self._evses, self._connectors
-        of_stations = tuple(stations[name] for name in list(_STATIONS)[:_FOR_THE_KERNEL])
+        of_stations = tuple(stations[name] for name in _FOR_THE_KERNEL)
         return (*of_stations, evses["word"], *(connectors[name] for name in _CONNECTORS), self._text["byte"])
 
     def count_by(self, name: str) -> dict[str, int]:

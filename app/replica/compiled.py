@@ -42,7 +42,7 @@ class CompiledSearch:
         arranged = columns.arranged(points["row"], allocate)
         arranged.age(arranged.all_rows(), now_us)
         arranged.stations["axis"][:] = axes
-        _kernel.summarise(arranged.stations["traits"], arranged.stations["below"])
+        _kernel.summarise(arranged.stations["looked_at"], arranged.stations["below"])
         RareWords.arrange(arranged)
         return arranged
 

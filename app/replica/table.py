@@ -9,7 +9,8 @@ from numpy.typing import DTypeLike, NDArray
 from app.replica.sphere import Rows
 
 Types = Mapping[str, DTypeLike]
-"""Of columns, by name."""
+"""Of columns, by name. A column of records stands for its fields, which lie side by side in memory: those that are
+asked for together."""
 Allocate = Callable[[int, DTypeLike], NDArray[Any]]
 """Makes an array of so many entries of a type; what is in them does not matter."""
 
@@ -21,6 +22,7 @@ class Table:
         """`room`: how many rows it can take before it must move."""
         self._types = types
         self._room = {name: allocate(room, kind) for name, kind in types.items()}
+        self._fields = {field: name for name, room in self._room.items() for field in room.dtype.names or ()}
         self._size = 0
 
     @classmethod
@@ -36,15 +38,20 @@ class Table:
         return self._size
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """The column as far as it is filled, for reading and writing in place; good until the table is extended."""
-        return self._room[name][: self._size]
+        """The column or field as far as it is filled, for reading and writing in place; good until the table is
+        extended."""
+        if name in self._room:
+            return self._room[name][: self._size]
+        field: NDArray[Any] = self._room[self._fields[name]][name]
+        return field[: self._size]
 
     def names(self) -> Iterator[str]:
-        """Of the columns, in order."""
-        return iter(self._types)
+        """Of the fields and of the columns that have none, in order."""
+        for name, room in self._room.items():
+            yield from room.dtype.names or (name,)
 
     def extend(self, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> None:
-        """Add rows; every column must be given."""
+        """Add rows; for every one of the `names` something must be given."""
         first = self._size
         self._size += len(next(iter(columns.values())))
         for name, kind in self._types.items():
@@ -52,8 +59,9 @@ class Table:
             if self._size > len(room):
                 grown = np.empty(max(self._size, 2 * len(room)), kind)
                 grown[:first] = room[:first]
-                self._room[name] = room = grown
-            room[first : self._size] = columns[name]
+                self._room[name] = grown
+        for name in self.names():
+            self[name][first:] = columns[name]
 
     def room(self) -> Mapping[str, NDArray[Any]]:
         """All columns with what is not filled yet, in order."""
