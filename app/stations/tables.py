@@ -82,7 +82,6 @@ class Station(Base):
 
 
 _COLUMNS = frozenset(Station.__table__.columns.keys())
-_NO_CONTENT = dict.fromkeys(CONTENT)
 
 
 @event.listens_for(Station, "before_insert")
@@ -91,7 +90,7 @@ def _complete(_mapper: Mapper[Station], _connection: object, station: Station) -
     values = instance_dict(station)
     if values.get("evses") is None:
         values["evses"] = []
-    derived = derive(_NO_CONTENT | values)
+    derived = derive(values)
     if derived["content_hash"] == values.get("content_hash"):
         return
     values |= derived

@@ -54,6 +54,17 @@ class _Field:
     """`None` is a value, and not NULL (JSON)."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How a row is made that lacks the values of certain columns."""
+
+    attributes: tuple[str, ...]
+    names: tuple[str, ...]
+    defaults: list[tuple[int, str, Callable[[], Any]]]
+    """Of values that it lacks: place, attribute, and what makes one."""
+    converters: list[tuple[int, Callable[[Any], Any]]]
+
+
 class RowMaker(Generic[T]):
     """Makes the rows of one model for the database of one session."""
 
@@ -76,11 +87,10 @@ class RowMaker(Generic[T]):
         """To be called before rows are made; later calls do nothing."""
         if not self._fields:
             self._fields = [_field(name, column, dialect) for name, column in self._columns.items()]
-            plain = [field for field in self._fields if field.default is None and not field.left_out]
-            self._others = [field for field in self._fields if field not in plain]
-            self._plain = [field.attribute for field in plain]
-            self._plain_names = tuple(field.name for field in plain)
-            self._plain_converters = [(n, field.convert) for n, field in enumerate(plain) if field.convert]
+            self._optional = [
+                (field.attribute, field.stores_none) for field in self._fields if field.default or field.left_out
+            ]
+            self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def column_names(self, attributes: Iterable[str]) -> tuple[str, ...]:
         """Raises TypeError for an attribute that is not a column."""
@@ -92,12 +102,14 @@ class RowMaker(Generic[T]):
         """All columns but those that say which row it is."""
         return self.column_names(self._columns.keys() - {*self.key, *self._primary})
 
-    def check_new(self, given: T | Values) -> None:
-        """Raises TypeError or ValueError for what cannot be inserted."""
-        if isinstance(given, Mapping):
+    def new(self, index: int, given: T | Values) -> Row:
+        """A row to be inserted. Raises TypeError or ValueError for what cannot be."""
+        if not isinstance(given, self._model) and isinstance(given, Mapping):
             self._refuse_unknown(given)
-        elif not self._state(given).transient:
+            return Row(index, given)
+        if not self._state(given).transient:
             raise ValueError(f"this {self._model.__name__} is in a session or stored already")
+        return Row(index, given, instance=given)
 
     def key_of(self, given: T | Values) -> tuple[Any, ...]:
         """Raises ValueError where a part of it is not given, TypeError for what is no row."""
@@ -138,29 +150,36 @@ class RowMaker(Generic[T]):
 
     def insert(self, fire: Fire | None, row: Row) -> None:
         """Make an INSERT's values. Raises whatever an event, a validator or a type raises."""
-        if not isinstance(row.given, Mapping):
-            row.instance = row.given
-        elif not self._ready_made:
+        if row.instance is None and not self._ready_made:
             row.instance = self._model(**row.given)
         given = row.given
         if row.instance is not None:
             if fire:
                 fire(row.instance)
             given = instance_dict(row.instance)
-        values = [*map(given.get, self._plain)]
-        for position, convert in self._plain_converters:
-            values[position] = convert(values[position])
-        names, learns = self._plain_names, {}
-        for field in self._others:
-            value = given.get(field.attribute)
-            if value is None and not (field.stores_none and field.attribute in given):
-                if field.default is None:
-                    continue
-                value = learns[field.attribute] = field.default()
-            names += (field.name,)
-            values.append(value if field.convert is None else field.convert(value))
-        row.names, row.values, row.learns = names, tuple(values), learns
-        row.key = tuple(learns.get(name, given.get(name)) for name in self.key)
+        shape = self._shape_of(given)
+        values = [*map(given.get, shape.attributes)]
+        learns = {}
+        for place, attribute, default in shape.defaults:
+            values[place] = learns[attribute] = default()
+        for place, convert in shape.converters:
+            values[place] = convert(values[place])
+        row.names, row.values, row.learns = shape.names, tuple(values), learns
+
+    def upsert(self, fire: Fire | None, row: Row) -> None:
+        """The same for a row that may be there already, so that its key matters."""
+        self.insert(fire, row)
+        values = {**_values(row.given if row.instance is None else row.instance), **(row.learns or {})}
+        row.key = tuple(values.get(name) for name in self.key)
+
+    def _shape_of(self, given: Values) -> _Shape:
+        lacking = tuple([
+            name for name, stores_none in self._optional
+            if given.get(name) is None and not (stores_none and name in given)
+        ])  # fmt: skip
+        if (shape := self._shapes.get(lacking)) is None:
+            shape = self._shapes[lacking] = _shape(self._fields, lacking)
+        return shape
 
     def update(self, fire: Fire | None, row: Row) -> None:
         """Make an UPDATE's values, the key among them; where nothing has changed, there are none."""
@@ -197,7 +216,14 @@ class RowMaker(Generic[T]):
         if not listeners or self._ready_made:
             return None
         mapper, connection = self._mapper, session.connection()
-        return lambda instance: listeners(mapper, connection, instance_state(instance))
+        every = [*listeners]
+
+        def fire(instance: Any) -> None:
+            state = instance_state(instance)
+            for listener in every:
+                listener(mapper, connection, state)
+
+        return fire
 
     def stored(self, session: Session, row: Row, *, deleted: bool) -> None:
         """Let the instance know, and its session that there is nothing left to write."""
@@ -264,6 +290,16 @@ def _converter(column: Column[Any], dialect: Dialect) -> Callable[[Any], Any] | 
     of: Any = JSON if as_text else type(kind)  # JSONB's own makes an object
     convert: Callable[[Any], Any] | None = of.bind_processor(kind, dialect)
     return convert
+
+
+def _shape(fields: Iterable[_Field], lacking: Sequence[str]) -> _Shape:
+    written = [field for field in fields if field.default or field.attribute not in lacking]
+    return _Shape(
+        attributes=tuple(field.attribute for field in written),
+        names=tuple(field.name for field in written),
+        defaults=[(n, f.attribute, f.default) for n, f in enumerate(written) if f.default and f.attribute in lacking],
+        converters=[(n, field.convert) for n, field in enumerate(written) if field.convert],
+    )
 
 
 def _producer(default: Any) -> Callable[[], Any] | None:

@@ -42,7 +42,7 @@ class BulkInsertBuffer(Generic[T]):
         """
         self._session = session
         self._model = model
-        self._check = RowMaker(model, None, ready_made=False).check_new
+        self._maker = RowMaker(model, None, ready_made=False)
         self._batch_size = BatchSettings().batch_size if batch_size is None else batch_size
         if self._batch_size < 1:
             raise ValueError("a batch has at least one row")
@@ -78,7 +78,7 @@ class BulkInsertBuffer(Generic[T]):
         """Take a row. If it fills a batch, or an earlier flush by the clock has failed, an error of writing is raised
         here; the row is kept all the same. Raises ValueError or TypeError, and does not keep it, for what cannot be
         inserted at all."""
-        self._check(row)
+        self._maker.new(0, row)
         self._pending.append(row)
         if self._failure:
             failure, self._failure = self._failure, None

@@ -171,8 +171,7 @@ class BatchOperations(Generic[T]):
 
     async def add(self, row: T | Mapping[str, Any]) -> None:
         """Insert a row. Raises ValueError for an instance that is in a session or stored already."""
-        self._maker.check_new(row)
-        await self._put("add", Row(self._given, row))
+        await self._put("add", self._maker.new(self._given, row))
 
     async def update(self, row: T | Mapping[str, Any]) -> None:
         """Change a stored row: of an instance that was loaded, what was set since; of others, all that they give.
@@ -188,8 +187,7 @@ class BatchOperations(Generic[T]):
         """Insert a row, or replace the one with the same key: what is not given becomes its default.
 
         Raises ValueError for an instance that is in a session or stored already."""
-        self._maker.check_new(row)
-        await self._put("upsert", Row(self._given, row))
+        await self._put("upsert", self._maker.new(self._given, row))
 
     async def _put(self, operation: Operation, row: Row) -> None:
         if self._savepoint is None or self._failure:
@@ -241,7 +239,7 @@ class BatchOperations(Generic[T]):
         fire = self._maker.listeners(session, event)
         complete = {
             "add": self._maker.insert,
-            "upsert": self._maker.insert,
+            "upsert": self._maker.upsert,
             "update": self._maker.update,
             "delete": self._maker.delete,
         }[operation]

@@ -484,7 +484,7 @@ async def test_stations_get_derived_columns_and_change_records(database: Databas
         session.add_all([Station(**each.model_copy(update={"source": "orm"}).model_dump()) for each in given])
         async with BatchOperations(session, Station, batch_size=100) as ops:
             for each in given:
-                await ops.add(Station(**each.model_dump()))
+                await ops.add(Station(**each.dict()))
     assert ops.result.inserted == 150
     derived = (Station.external_id, Station.content_hash, Station.evse_count, Station.connector_mask, Station.evses)
     async with database.open_session() as session:

@@ -123,10 +123,8 @@ async def test_a_removed_station_is_in_no_answer_and_comes_back_with_its_id(data
 
 
 async def test_a_station_added_by_the_orm_gets_its_derived_columns(database: Database) -> None:
-    with pytest.warns(DeprecationWarning, match="dict"):
-        fields = station(country="DE").dict()
     async with database.open_session() as session:
-        session.add(Station(**fields))
+        session.add(Station(**station(country="DE").dict()))
         session.add(Station(**StationCreate(title="bare", longitude=1, latitude=2).model_dump()))
     unchanged = await store(database, station(country="DE"))
     assert unchanged.unchanged == [0]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from app.stations import StationCreate
+from app.stations import Station, StationCreate
 from app.stations.model import CONTENT, Connector, Evse, derive, evse_documents
 from app.stations.query import StationQuery
 from app.stations.status import station_status
@@ -63,6 +63,39 @@ def test_what_makes_no_sense_is_refused_by_name(field: str, value: object) -> No
     with pytest.raises(ValidationError) as refused:
         StationCreate(**(MINIMAL | {field: value}))
     assert {error["loc"][0] for error in refused.value.errors()} == {field}
+
+
+def test_a_station_is_made_from_what_was_checked_without_checking_its_evses_again() -> None:
+    created = station(evses=({"uid": "1", "status": "PLANNED", "connectors": [{"type": "ccs2", "power_kw": 150}]},))
+    fields = created.dict()
+    assert fields == dict(created)
+    assert fields["evses"] is created.evses
+    assert Station(**fields).evses == Station(**created.model_dump()).evses
+    assert created.dict(exclude_none=True) == created.model_dump(exclude_none=True)
+
+
+def test_what_is_taken_apart_is_not_the_station_itself() -> None:
+    created = station()
+    created.dict()["title"] = "another"
+    assert created.title != "another"
+
+
+@pytest.mark.parametrize(
+    "evse",
+    [
+        {},
+        {"uid": ""},
+        {"uid": "1", "status": "AVAILABLE"},
+        {"uid": "1", "connectors": [{"type": "plug"}]},
+        {"uid": "1", "connectors": (Connector(type=ConnectorType.CCS2), {"type": "ccs2", "power_kw": -1})},
+        Connector(type=ConnectorType.CCS2),
+        None,
+    ],
+)
+def test_a_station_made_by_hand_refuses_bad_evses_among_checked_ones(evse: object) -> None:
+    fields = station().dict()
+    with pytest.raises(ValidationError):
+        Station(**fields | {"evses": (*fields["evses"], evse)})
 
 
 def _hash(made: StationCreate) -> bytes:
