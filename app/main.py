@@ -84,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
             _when_told_to_stop(opened, hub.end)
             snapshots = Snapshots(settings.data_dir / "replica", str(database.url), render.summary)
             follower = Follower(Catalogue(database), render.summary, listener=hub, snapshots=snapshots)
-            opened.push_async_callback(follower.settled)
+            opened.push_async_callback(follower.close)
             await _load(follower)
             queue = JobQueue(settings.max_workers, database_url=settings.database, does_jobs=settings.jobs_in_serve)
             opened.push_async_callback(queue.stop)

@@ -45,7 +45,7 @@ typedef struct {
     double at[3];
     Traits traits;
     int64_t id;
-    uint8_t present, status;
+    uint8_t status;
     uint8_t axis; /* by the middle of a range */
 } Station;
 
@@ -61,6 +61,7 @@ typedef struct {
 typedef struct {
     const Station *station;
     const Written *written;
+    const uint8_t *present;
     const double *position; /* longitude, latitude in degrees */
     const int32_t *code[CODES];
     Traits *below;       /* by the middle of a range: the traits of all its points together */
@@ -71,7 +72,7 @@ typedef struct {
     const char *text;
 } Columns;
 #define COLUMNS (sizeof(Columns) / sizeof(void *))
-#define BELOW (3 + CODES)
+#define BELOW (4 + CODES)
 
 typedef struct {
     Py_buffer held[COLUMNS];
@@ -143,7 +144,7 @@ static int has_text(const Columns *c, const Query *q, int64_t row) {
 static int matches(Search *s, int64_t row) {
     const Columns *c = s->columns;
     const Query *q = s->query;
-    if (!c->station[row].present) return 0;
+    if (!c->present[row]) return 0;
     if (q->status != ANY && c->station[row].status != q->status) return 0;
     for (int n = 0; n < CODES; n++)
         if (q->code[n] != ANY && c->code[n][row] != q->code[n]) return 0;

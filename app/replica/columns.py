@@ -42,7 +42,6 @@ _LOOKED_AT = np.dtype(
         ("at", "f8", 3),  # on the unit sphere
         ("traits", "u8", 3),  # see traits.py
         ("id", "i8"),
-        ("present", "?"),
         ("status", "u1"),
         ("axis", "u1"),  # this and `below` belong to the compiled search
     ],
@@ -67,6 +66,7 @@ _WRITTEN = np.dtype(
 _STATIONS: Types = {
     "looked_at": _LOOKED_AT,
     "written": _WRITTEN,
+    "present": "?",
     "position": ("f8", (2,)),  # longitude and latitude in degrees
     **dict.fromkeys(_WORDS, "i4"),
     "below": ("u8", (3,)),
@@ -96,7 +96,7 @@ TABLES = {"stations": _STATIONS, "evses": _EVSES, "connectors": _CONNECTORS, "te
 _TEXT_SIZES = ("fixed_size", "live_size", "searched_size")
 _CONNECTOR = np.dtype([("type", np.uint8), ("power_w", np.int32), ("status", np.uint8), ("seen_s", np.uint32)])
 
-_FOR_THE_KERNEL = ("looked_at", "written", "position", *_WORDS, "below")
+_FOR_THE_KERNEL = ("looked_at", "written", "present", "position", *_WORDS, "below")
 _SPARE = 4_096
 _PIECE = 10_000
 """Rows that are looked at together, so that what is made on the way takes little memory."""

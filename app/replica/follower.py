@@ -23,7 +23,7 @@ Wait = Callable[[float], Awaitable[None]]
 _STATIONS_AT_ONCE, _STATES_AT_ONCE = 100, 500
 """Read anew while searches wait."""
 _AGE_EVERY = timedelta(seconds=1)
-_LOOK_AGAIN_S = 0.2
+_LOOK_AGAIN_S, _AFTER_FAILURE_S = 0.2, 10.0
 _PATIENCE_S = 60.0
 """How long a process waits for what another one reads."""
 
@@ -160,7 +160,13 @@ class Follower:
     async def settled(self) -> None:
         """Wait until no index is being made."""
         if self._renewing:
-            await self._renewing
+            await asyncio.wait([self._renewing])
+
+    async def close(self) -> None:
+        """Begin nothing more."""
+        if self._renewing:
+            self._renewing.cancel()
+        await self.settled()
 
     async def show_written(self) -> None:
         """Let the next search find what was written here. It is stored, so a failure is none of the writing's."""
@@ -188,7 +194,7 @@ class Follower:
         machine at a time reads for all of them."""
         deadline = time.monotonic() + _PATIENCE_S
         while True:
-            if (found := await self._renewal.newest()) and await self._leads_on(*found, now):
+            if (found := await self._renewal.newest(self._position)) and await self._leads_on(*found, now):
                 return
             with self._renewal.turn() as is_ours:
                 if is_ours or time.monotonic() > deadline:
@@ -254,7 +260,8 @@ class Follower:
         self._listener.refreshed(before, after, stations, changes)
 
     def _renew_if_due(self, now: datetime) -> None:
-        if (self._renewing is None or self._renewing.done()) and self._renewal.is_due(self.replica, now):
+        is_free = self._renewing is None or self._renewing.done()
+        if is_free and self._position and self._renewal.is_due(self.replica, self._position, now):
             self._renewing = asyncio.create_task(self._renew(now))
 
     async def _renew(self, now: datetime) -> None:
@@ -267,8 +274,10 @@ class Follower:
                     await self._renewal.index(self.replica, self._position, now)
         except DatabaseUnavailableError as error:
             logger.info("replica_renewal_put_off", extra={"error": str(error)})
+            await asyncio.sleep(_AFTER_FAILURE_S)
         except Exception:
             logger.exception("replica_renewal_failed")
+            await asyncio.sleep(_AFTER_FAILURE_S)
 
     async def _join(self) -> None:
         await self.catch_up()  # it may be ahead of us

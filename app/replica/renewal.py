@@ -43,28 +43,32 @@ class Renewal:
         self._snapshots = snapshots
         self._now = now
         self._file: FileId | None = None
-        self._since: datetime | None = None
+        self._position: FeedPosition | None = None
+        self._since = now()
 
     @property
     def is_behind(self) -> bool:
         """Whether another process has made a newer snapshot."""
         return self._snapshots is not None and self._snapshots.file() not in {None, self._file}
 
-    def is_due(self, replica: Replica, now: datetime) -> bool:
+    def is_due(self, replica: Replica, position: FeedPosition, now: datetime) -> bool:
         """Whether the index should be made anew, or a newer one is there."""
-        is_old = self._since is not None and now > self._since + _EVERY
+        is_old = self._snapshots is not None and position != self._position and now > self._since + _EVERY
         return replica.is_rebuild_due or is_old or self.is_behind
 
     def turn(self) -> AbstractContextManager[bool]:
         """Whether this process may make the next index: False while another one of the machine does."""
         return nullcontext(True) if self._snapshots is None else self._snapshots.turn()
 
-    async def newest(self) -> tuple[Replica, FeedPosition] | None:
-        """The catalogue as the newest snapshot has it, and how far that goes; `None`: there is none of it."""
+    async def newest(self, beyond: FeedPosition | None) -> tuple[Replica, FeedPosition] | None:
+        """The catalogue as the newest snapshot has it, and how far that goes; `None`: there is none of it, or none
+        that goes beyond that position."""
         snapshot = await self._open()
-        if snapshot is None or await self._reader.written_at(snapshot.position) != snapshot.at:
+        if snapshot is None or (beyond is not None and snapshot.position <= beyond):
             return None
-        self._stands_on(snapshot.file)
+        if await self._reader.written_at(snapshot.position) != snapshot.at:
+            return None
+        self._stands_on(snapshot)
         return await asyncio.to_thread(Replica, self._render, columns=snapshot.columns), snapshot.position
 
     async def index(self, replica: Replica, position: FeedPosition, now: datetime) -> None:
@@ -76,7 +80,7 @@ class Renewal:
         else:
             await asyncio.to_thread(rebuild.take, snapshot.columns)
         replica.end_rebuild(rebuild)
-        self._stands_on(snapshot.file if snapshot else None)
+        self._stands_on(snapshot)
 
     async def _written(self, rebuild: Rebuild, position: FeedPosition, now: datetime) -> Snapshot | None:
         """`None`: it is not to be had."""
@@ -90,25 +94,29 @@ class Renewal:
 
     async def join(self, replica: Replica, position: FeedPosition) -> None:
         """Let the replica, which has every change up to the position and no other, stand on the newest snapshot. Its
-        states must not have become too old unnoticed. Left for another time where the snapshot is ahead."""
+        states must not have become too old unnoticed, and nothing may change it meanwhile. Left for another time
+        where the snapshot is ahead."""
         snapshot = await self._open()
         if snapshot is None or snapshot.position > position:
             return
-        self._stands_on(snapshot.file)
-        rebuild = replica.begin_rebuild()
-        after = snapshot.position
+        self._stands_on(snapshot)
+        rewritten, restated, after = set[int](), set[int](), snapshot.position
         while after < position:
             changes = await self._reader.changes_after(after)
-            if changes is None or (changes.since != snapshot.at and after == snapshot.position):
+            if changes is None or (after == snapshot.position and changes.since != snapshot.at):
                 return
-            rebuild.rewritten |= changes.rewritten
-            rebuild.restated |= changes.stations.keys()
+            rewritten |= changes.rewritten
+            restated |= changes.stations.keys()
             after = changes.position
+        rebuild = replica.begin_rebuild()
+        rebuild.rewritten, rebuild.restated = rewritten, restated
         await asyncio.to_thread(rebuild.take, snapshot.columns)
         replica.end_rebuild(rebuild)
 
     async def _open(self) -> Snapshot | None:
         return None if self._snapshots is None else await asyncio.to_thread(self._snapshots.newest)
 
-    def _stands_on(self, file: FileId | None) -> None:
-        self._file, self._since = file, self._now()
+    def _stands_on(self, snapshot: Snapshot | None) -> None:
+        self._since = self._now()
+        if snapshot is not None:
+            self._file, self._position = snapshot.file, snapshot.position

@@ -170,6 +170,21 @@ async def test_a_snapshot_that_the_feed_does_not_lead_on_from_is_not_used(databa
     assert second.answer() == await _reference(database)
 
 
+async def test_who_must_begin_anew_never_goes_back(database: Database, start: Start) -> None:
+    """One process reads everything, the others take what it has made, and nobody an older one."""
+    await _store(database, *MANY)
+    one, other = start(), start()
+    for process in (one, other):
+        await process.follower.catch_up()
+    await _store(database, "s1", title="changed")
+    async with database.open_session() as session:
+        await runs.register_source(session, replace(FACTS, licence="another", status_ttl=timedelta(hours=1)).as_row())
+    for process in (one, other):
+        await process.renewed()
+        assert process.answer() == await _reference(database)
+    assert (one.reader.whole, other.reader.whole) == (2, 0)
+
+
 async def test_a_snapshot_of_another_catalogue_is_not_used(migrated_sqlite_file: Path, tmp_path: Path) -> None:
     """As when the database was made anew, or brought back from a backup: its feed may be as long."""
     titles = []
