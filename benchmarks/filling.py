@@ -85,14 +85,13 @@ def _statuses(stations: Sequence[StoredStation]) -> Iterator[Row]:
             }
 
 
-async def _seconds(database_url: str, count: int) -> float:
+async def fill_at(database_url: str, count: int) -> None:
+    """`fill` the database of that URL."""
     database = Database(database_url)
-    start = time.perf_counter()
     try:
         await fill(database, count)
     finally:
         await database.close()
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -105,7 +104,9 @@ def main() -> None:
     rows = [["(making the stations)", f"{made_s:,.1f}", f"{made_s / count * 1e6:,.0f}"]]
     for name, kind in databases.both().items():
         with kind as fresh:
-            took_s = asyncio.run(_seconds(fresh(), count))
+            url, start = fresh(), time.perf_counter()
+            asyncio.run(fill_at(url, count))
+            took_s = time.perf_counter() - start
             rows.append([name, f"{took_s:,.1f}", f"{took_s / count * 1e6:,.0f}"])
     print(f"Filling an empty database with {count:,} stations, {evses:,} EVSEs\n")
     print_table(["database", "seconds", "µs a station"], rows)

@@ -12,10 +12,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from statistics import median
 
-from app.db import Database
 from benchmarks import databases
 from benchmarks.figures import print_table, spread
-from benchmarks.filling import fill
+from benchmarks.filling import fill_at
 from benchmarks.http import load, searches
 from benchmarks.servers import SERVE, Server, server
 
@@ -84,14 +83,6 @@ def rows(full: str, empty: str, rounds: int) -> Iterator[list[str]]:
         ]
 
 
-async def _fill(database_url: str, stations: int) -> None:
-    database = Database(database_url)
-    try:
-        await fill(database, stations)
-    finally:
-        await database.close()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stations", type=int, default=100_000)
@@ -99,7 +90,7 @@ def main() -> None:
     asked = parser.parse_args()
     with databases.sqlite() as of_stations, databases.sqlite() as of_none:
         full = of_stations()
-        asyncio.run(_fill(full, asked.stations))
+        asyncio.run(fill_at(full, asked.stations))
         measured = list(rows(full, of_none(), asked.rounds))
     print(f"Start and memory, {asked.stations:,} stations, {asked.rounds} starts of each\n")
     times = ["first answer, s", "without stations, s", "÷ without stations"]

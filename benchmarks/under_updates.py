@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from app.db import Database
 from benchmarks import databases
 from benchmarks.figures import print_table, spread
-from benchmarks.filling import fill
+from benchmarks.filling import fill_at
 from benchmarks.http import SERVE, Measured, against_constant, searches
 from benchmarks.servers import Server, server
 
@@ -74,14 +73,6 @@ def rows(database_url: str, serving: Server, stations: int, rounds: int, rate: f
         yield _row(name, reached, constant, search, quiet_us)
 
 
-async def _fill(database_url: str, stations: int) -> None:
-    database = Database(database_url)
-    try:
-        await fill(database, stations)
-    finally:
-        await database.close()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stations", type=int, default=100_000)
@@ -91,7 +82,7 @@ def main() -> None:
     for name, kind in databases.both().items():
         with kind as fresh:
             url = fresh()
-            asyncio.run(_fill(url, asked.stations))
+            asyncio.run(fill_at(url, asked.stations))
             with server(url, *SERVE) as serving:
                 measured = list(rows(url, serving, asked.stations, asked.rounds, asked.rate))
         print(f"{name}: nearest 20 of {asked.stations:,} stations, {asked.rounds} rounds of {_SECONDS:g} s\n")

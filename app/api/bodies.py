@@ -2,7 +2,7 @@
 
 import asyncio
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BYTES = 20_000_000
@@ -54,8 +54,3 @@ class _Body:
 
 def _too_large() -> HTTPException:
     return HTTPException(413, f"The body is larger than {MAX_BYTES // 10**6} MB: send it in parts.")
-
-
-async def read_body(request: Request) -> bytes:
-    """The whole body. Raises HTTPException."""
-    return await request.body()

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request, Response
 
-from app.api.bodies import read_body
 from app.api.deps import FollowerDep, KeyRingDep, LocationStoreDep
 from app.api.ocpi.envelope import OcpiRoute, enveloped
 from app.auth import Key, Scope, is_key
@@ -103,7 +102,7 @@ def _add_routes(path: str, addressed: Callable[..., Address]) -> None:
 
 async def _object(request: Request) -> dict[str, Any]:
     try:
-        told = orjson.loads(await read_body(request))
+        told = orjson.loads(await request.body())
     except orjson.JSONDecodeError as error:
         raise NotUnderstoodError(f"The body is not JSON: {error}.") from None
     if not isinstance(told, dict):

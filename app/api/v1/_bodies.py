@@ -8,7 +8,6 @@ from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter
 
-from app.api.bodies import read_body
 from app.api.errors import MalformedJsonError
 from app.ingest.bulk import Fault, Unreadable
 
@@ -34,7 +33,7 @@ async def receive_items(request: Request, noun: str) -> Callable[[], Iterable[ob
     """Receive the whole body and return what reads it, which takes long enough to be called in a thread and raises
     for what is no list of items. `noun`: what they are, plural."""
     is_lines = _media_type(request) == LINES
-    body = await read_body(request)
+    body = await request.body()
     return lambda: _lines(body, noun) if is_lines else _array(body, noun)
 
 
