@@ -35,7 +35,7 @@ _HEAD = b"VoltWay replica\n"
 _NUMBER_BYTES = 8
 
 
-_KEPT_S = 7 * 86_400
+_KEPT_S = 86_400
 
 FileId = tuple[int, int]
 """Its number, and when it was written, as numbers are used again."""
