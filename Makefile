@@ -37,6 +37,8 @@ format: $(VENV)/.developing  ## Let ruff rewrite the code
 bench: $(VENV)/.developing  ## Measure, and print ratios to the floor
 	$(BIN)/python -m benchmarks.imports
 	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.under_updates
 	$(BIN)/python -m benchmarks.rivals
 	$(BIN)/python -m benchmarks.starting
 	$(BIN)/python -m benchmarks.visibility
