@@ -337,13 +337,16 @@ static Traits united(const Columns *c, int64_t begin, int64_t end) {
     return end - begin > LEAF ? c->below[begin + (end - begin) / 2] : unite(c->station, NULL, begin, end);
 }
 
-/* The same where only the row's traits are others than before. */
-static void unite_again(const Columns *c, int64_t begin, int64_t end, int64_t row) {
-    if (end - begin <= LEAF) return;
+/* The same where only the row's traits are others than before; returns whether that changes the whole range's. */
+static int unite_again(const Columns *c, int64_t begin, int64_t end, int64_t row) {
+    if (end - begin <= LEAF) return 1;
     int64_t middle = begin + (end - begin) / 2;
-    if (row < middle) unite_again(c, begin, middle, row);
-    if (row > middle) unite_again(c, middle + 1, end, row);
-    c->below[middle] = both(c->station[middle].traits, both(united(c, begin, middle), united(c, middle + 1, end)));
+    if (row < middle && !unite_again(c, begin, middle, row)) return 0;
+    if (row > middle && !unite_again(c, middle + 1, end, row)) return 0;
+    Traits all = both(c->station[middle].traits, both(united(c, begin, middle), united(c, middle + 1, end)));
+    if (!memcmp(&all, c->below + middle, sizeof all)) return 0;
+    c->below[middle] = all;
+    return 1;
 }
 
 /* ---- for Python ---- */

@@ -20,7 +20,7 @@ from app.stations.model import EvseObservation, StoredStation
 logger = logging.getLogger(__name__)
 
 Wait = Callable[[float], Awaitable[None]]
-_STATIONS_AT_ONCE, _STATES_AT_ONCE = 100, 500
+_STATIONS_AT_ONCE, _STATES_AT_ONCE = 100, 1_000
 """Read anew while searches wait."""
 _AGE_EVERY = timedelta(seconds=1)
 _LOOK_AGAIN_S, _AFTER_FAILURE_S = 0.2, 10.0
