@@ -87,6 +87,7 @@ typedef struct {
     int64_t skip, limit;
     int64_t texts; /* so many may be searched */
     int64_t counted; /* where more are within the radius, they are not counted */
+    int64_t total; /* how many match, where that is known; negative: to be counted */
     int64_t by_id; /* in that order, whatever the distance; the radius then only says where to look */
     double west, south, east, north;
     uint64_t types; /* of which a connector must be one, a bit each from the lowest; 0: whatever it is */
@@ -594,6 +595,7 @@ static PyObject *answer(const View *view, const Query *query) {
         free(s.heap);
         return PyErr_Format(PyExc_OverflowError, "more texts than may be searched");
     }
+    if (query->total >= 0) s.total = query->total;
     int64_t begin = query->skip < s.size ? query->skip : s.size;
     int64_t length = s.size - begin < query->limit ? s.size - begin : query->limit;
     int more = end < s.size;

@@ -39,7 +39,7 @@ class ArraySearch:
     def restated(self, rows: Rows) -> None:
         """States are looked at as they are."""
 
-    def listed(self, query: StationQuery) -> Answer:
+    def listed(self, query: StationQuery, present: int) -> Answer:
         rows = self._columns.matching(query, self._columns.all_rows())
         end = query.skip + query.limit
         page = rows[np.argsort(self._columns.stations["id"][rows])][query.skip : end]

@@ -37,6 +37,8 @@ _WORDS = ("source", "operator", "country", "access")
 """Columns with a number for each string that occurs."""
 BY_WORD = {name: f"by_{name}" for name in ("source", "operator", "country")}
 """For some of them, columns of the numbers of all rows, in the order of the column's words."""
+BY_ID = "by_id"
+"""Likewise, in the order of the stations' ids."""
 _LOOKED_AT = np.dtype(
     [
         ("at", "f8", 3),  # on the unit sphere
@@ -73,7 +75,7 @@ _STATIONS: Types = {
     "evse_count": "i8",
     "content_version": "u8",
     "expires_us": "i8",  # when a status of the station ceases to hold
-    **dict.fromkeys(BY_WORD.values(), "i4"),
+    **dict.fromkeys((BY_ID, *BY_WORD.values()), "i4"),
     "stale_us": "i8",  # when the newest of its too old statuses ceased to hold
 }
 _EVSES: Types = {
@@ -182,7 +184,7 @@ class Columns:
             "content_version": np.array(
                 [content_version(*each) for each in zip(stations, fragments, strict=True)], np.uint64
             ),
-            **dict.fromkeys(("axis", *BY_WORD.values()), zero),
+            **dict.fromkeys(("axis", BY_ID, *BY_WORD.values()), zero),
             "below": np.zeros((len(stations), 3), np.uint64),
             **dict.fromkeys(("status", "version", "free_count", "updated_us", "expires_us", "stale_us"), zero),
         }

@@ -10,7 +10,7 @@ from app.replica import _kernel, limits
 from app.replica.answer import Answer
 from app.replica.columns import Columns
 from app.replica.entries import folded_text, power_w
-from app.replica.rare import RareWords
+from app.replica.orders import RowOrders
 from app.replica.sphere import Rows, cap_around, unit_vector
 from app.replica.states import STATUS_CODE
 from app.replica.table import Allocate
@@ -18,12 +18,13 @@ from app.replica.traits import wanted_traits, wanted_types
 from app.stations.query import Box, StationQuery
 
 _POINT = np.dtype([("at", np.float64, 3), ("row", np.int64)])
-_WHERE = struct.Struct("3d6q")
+_WHERE = struct.Struct("3d7q")
 _FILTERS = struct.Struct("4d4Q7i4x")
 """`Query` in the kernel."""
 _ANY = -2
 _NO_BOX = Box(0, 0, 0, 0)
 _EVERYWHERE = 0.0, 0.0, None
+_TO_BE_COUNTED = -1
 _WORDS = frozenset(("source", "operator", "country", "access"))
 _FILTERING = _WORDS | {"bbox", "connector", "min_power_kw", "status", "q"}
 _NO_FILTERS = _FILTERS.pack(*_NO_BOX, *[0] * 4, False, *[_ANY] * 6)
@@ -43,13 +44,13 @@ class CompiledSearch:
         arranged.age(arranged.all_rows(), now_us)
         arranged.stations["axis"][:] = axes
         _kernel.summarise(arranged.stations["looked_at"], arranged.stations["below"])
-        RareWords.arrange(arranged)
+        RowOrders.arrange(arranged)
         return arranged
 
     def __init__(self, columns: Columns) -> None:
         """All rows must be in the order of a tree, those added later are looked at one by one."""
         self._columns = columns
-        self._rare = RareWords(columns)
+        self._orders = RowOrders(columns)
         self.size = len(columns)
         self._seen = -1
         self._held: object
@@ -57,9 +58,18 @@ class CompiledSearch:
     def nearest(self, query: StationQuery, longitude: float, latitude: float) -> Answer:
         return self._answer(query, longitude, latitude, query.radius_km, by_id=False)
 
-    def listed(self, query: StationQuery) -> Answer:
+    def listed(self, query: StationQuery, present: int) -> Answer:
+        if query.model_fields_set.isdisjoint(_FILTERING):
+            return self._all(query, present)
         where = _EVERYWHERE if query.box is None else cap_around(query.box)
         return self._answer(query, *where, by_id=True)
+
+    def _all(self, query: StationQuery, present: int) -> Answer:
+        """A page of the list of all: of the indexed, as many of the first as hold enough that are still there."""
+        gone = len(self._columns) - present
+        rows = self._orders.first(query.skip + query.limit + 1 + gone)
+        where = _where(query, *_EVERYWHERE, by_id=True, total=present)
+        return Answer(*_kernel.nearest(self._view(), where + _NO_FILTERS, b"", rows))
 
     def restated(self, rows: Rows) -> None:
         _kernel.restate(self._view(), np.asarray(rows, np.int64))
@@ -67,15 +77,7 @@ class CompiledSearch:
     def _answer(
         self, query: StationQuery, longitude: float, latitude: float, radius_km: float | None, *, by_id: bool
     ) -> Answer:
-        where = _WHERE.pack(
-            *unit_vector(longitude, latitude),
-            -1 if radius_km is None else round(radius_km * 1e6),
-            query.skip,
-            query.limit,
-            limits.MAX_TEXTS,
-            limits.MAX_COUNTED,
-            by_id,
-        )
+        where = _where(query, longitude, latitude, radius_km, by_id=by_id)
         if query.model_fields_set.isdisjoint(_FILTERING):
             return Answer(*_kernel.nearest(self._view(), where + _NO_FILTERS, b"", None))
         codes = self._columns.codes_of(query)
@@ -94,13 +96,34 @@ class CompiledSearch:
             return None
         is_anywhere = by_id and query.box is None
         most = self.size / 4 if is_anywhere else math.sqrt((query.skip + query.limit) * self.size) / 2
-        return self._rare.rows(codes, most)
+        return self._orders.rarest(codes, most)
 
     def _view(self) -> object:
         if self._seen != len(self._columns):
             self._held = _kernel.hold(self._columns.buffers, self.size)
             self._seen = len(self._columns)
         return self._held
+
+
+def _where(
+    query: StationQuery,
+    longitude: float,
+    latitude: float,
+    radius_km: float | None,
+    *,
+    by_id: bool,
+    total: int = _TO_BE_COUNTED,
+) -> bytes:
+    return _WHERE.pack(
+        *unit_vector(longitude, latitude),
+        -1 if radius_km is None else round(radius_km * 1e6),
+        query.skip,
+        query.limit,
+        limits.MAX_TEXTS,
+        limits.MAX_COUNTED,
+        total,
+        by_id,
+    )
 
 
 def _filters(query: StationQuery, codes: list[int | None]) -> bytes:

@@ -39,8 +39,8 @@ class Search(Protocol):
     def nearest(self, query: StationQuery, longitude: float, latitude: float) -> Answer:
         """The page that the query asks for, by distance in whole millimetres, ties by id."""
 
-    def listed(self, query: StationQuery) -> Answer:
-        """The page that the query asks for, by id."""
+    def listed(self, query: StationQuery, present: int) -> Answer:
+        """The page that the query asks for, by id. `present`: stations that there are."""
 
     def restated(self, rows: Rows) -> None:
         """What is observed of these rows has changed."""
@@ -151,7 +151,7 @@ class Replica:
         if limits.MAX_SKIP < query.skip < len(self):
             raise limits.too_deep()
         if query.latitude is None or query.longitude is None:
-            return self._search.listed(query)
+            return self._search.listed(query, len(self))
         return self._search.nearest(query, query.longitude, query.latitude)
 
     def _forget(self, ids: Sequence[int]) -> None:

@@ -27,7 +27,7 @@ TYPE_BITS = (1 << _FIRST_STATUS_BIT) - 1
 _LEVELS = 4
 _SLOTS = 64 // _LEVELS
 """Types beyond so many share the bits of others."""
-_DC_W = (-1, 50_000, 150_000, 300_000)
+_DC_W = (-1, 50_000, 150_000, 350_000)
 _AC_W = (-1, 11_000, 22_000, 43_000)
 """Least power of each level; the first is that of all, also where the power is not known."""
 _DC = {ConnectorType.CCS2, ConnectorType.CCS1, ConnectorType.CHADEMO, ConnectorType.NACS, ConnectorType.GBT_DC,
