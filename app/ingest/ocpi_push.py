@@ -77,20 +77,20 @@ class LocationStore:
         """Create or replace the object. An EVSE needs its location, a connector its EVSE.
 
         Raises NotUnderstoodError, UnknownObjectError and DatabaseUnavailableError."""
-        _check_ids(address, told)
-        return await self._change(address, lambda there: told)
+        whole = _with_ids(address, told)
+        return await self._change(address, lambda there: whole)
 
     async def patch(self, address: Address, told: Document) -> Pushed:
         """Change those members of the object that are given, unless what is known is newer. Raises as `put`."""
         if "last_updated" not in told:
             raise NotUnderstoodError("last_updated: a PATCH must tell when the object was last updated.")
-        _check_ids(address, told)
+        part = _with_ids(address, told)
 
         def merged(there: Document | None) -> Document:
             if there is None:
                 raise _unknown(address)
-            is_older = _updated_at(told) < _updated_at(there)
-            return there if is_older else there | told
+            is_older = _updated_at(part) < _updated_at(there)
+            return there if is_older else there | part
 
         return await self._change(address, merged)
 
@@ -155,8 +155,8 @@ def _read(address: Address, location: Document) -> Parsed | None:
     return outcome if isinstance(outcome, Parsed) else None
 
 
-def _check_ids(address: Address, told: Document) -> None:
-    """What stands in the path must not be contradicted by the body."""
+def _with_ids(address: Address, told: Document) -> Document:
+    """With the ids of the path where the body has none. It must not contradict them."""
     own = {
         "id": address.connector_id if address.connector_id is not None else None,
         "uid": address.evse_uid if address.connector_id is None else None,
@@ -167,6 +167,7 @@ def _check_ids(address: Address, told: Document) -> None:
         given = told.get(name)
         if expected is not None and given is not None and str(given).casefold() != expected.casefold():
             raise NotUnderstoodError(f"{name}: the address says {expected!r}, the body {str(given)[:100]!r}.")
+    return told | {name: expected for name, expected in own.items() if expected and told.get(name) is None}
 
 
 def _part(location: Document | None, address: Address) -> Document:
@@ -186,7 +187,8 @@ def _listed(parent: Document, name: str) -> list[Document]:
 
 
 def _find(parts: list[Document], name: str, wanted: str) -> Document | None:
-    return next((each for each in parts if str(each.get(name)) == wanted), None)
+    """Ids differ in more than case (CiString, §16.1)."""
+    return next((each for each in parts if str(each.get(name)).casefold() == wanted.casefold()), None)
 
 
 def _updated_at(document: Document) -> datetime:

@@ -192,6 +192,14 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.parametrize("told", [{"id": None}, {}], ids=str)
+def test_a_connector_without_id_has_that_of_its_address(http: httpx.Client, told: dict[str, Any]) -> None:
+    http.put(LOC, json=LOCATION)
+    bare = {name: value for name, value in CONNECTOR.items() if name != "id"}
+    assert http.put(f"{LOC}/3256/1", json=bare | told).status_code == 200
+    assert http.get(f"{LOC}/3256/1").json()["data"] == CONNECTOR
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     field=st.sampled_from([*LOCATION, "operator", "opening_times"]),
