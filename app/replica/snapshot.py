@@ -137,11 +137,19 @@ class _Pages:
         """See `Allocate`. Raises OSError, as when the disk is full: later, that would end the process."""
         dtype = np.dtype(kind)
         size = max(count * dtype.itemsize, 1)
-        os.posix_fallocate(self._file.fileno(), self.end, size)
+        _reserve(self._file, self.end, size)
         array = np.ndarray(count, dtype, mmap.mmap(self._file.fileno(), size, offset=self.end))
         self.starts[array.ctypes.data] = self.end
         self.end += -(-size // _PAGE) * _PAGE
         return array
+
+
+def _reserve(file: BinaryIO, start: int, size: int) -> None:
+    """Raises OSError. Where the system cannot reserve room (macOS), a disk that is full is noticed too late."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), start, size)
+    else:
+        file.truncate(start + size)
 
 
 def _finish(file: BinaryIO, pages: _Pages, columns: Columns, fits: str, position: FeedPosition, at: datetime) -> None:
