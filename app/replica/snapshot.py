@@ -23,6 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from app import __version__
 from app.replica.columns import TABLES, Columns, Render, Words
+from app.replica.replica import HAS_KERNEL
 from app.replica.table import Allocate, Table
 from app.stations.changes import FeedPosition
 from app.stations.model import EvseState, StoredStation
@@ -55,11 +56,10 @@ class Snapshot(NamedTuple):
 class Snapshots:
     """The newest snapshot of a catalogue, in a file that is replaced as a whole."""
 
-    def __init__(self, folder: Path, catalogue: str, render: Render, kind: str = "") -> None:
-        """`catalogue`: names it among all that may have snapshots in the folder; `kind`: what else decides how
-        columns are made."""
+    def __init__(self, folder: Path, catalogue: str, render: Render) -> None:
+        """`catalogue`: names it among all that may have snapshots in the folder."""
         self._render = render
-        self._fits = _fingerprint(render, kind)
+        self._fits = _fingerprint(render)
         name = blake2b(f"{catalogue} {self._fits}".encode(), digest_size=12).hexdigest()
         self._path = folder / f"{name}.snapshot"
 
@@ -209,11 +209,12 @@ def _table(mapped: mmap.mmap, name: str, told: dict[str, Any]) -> Table:
     return Table.of(types, rooms, told["size"])
 
 
-def _fingerprint(render: Render, kind: str) -> str:
-    """Another one with everything that decides how a station is kept."""
+def _fingerprint(render: Render) -> str:
+    """Another one with everything that decides how stations are kept: without the kernel they are in no order that it
+    could search."""
     columns = Columns(render)
     columns.append([_SAMPLE], 0)
-    kept = blake2b(f"{__version__} {kind} {TABLES}".encode(), digest_size=16)
+    kept = blake2b(f"{__version__} {HAS_KERNEL} {TABLES}".encode(), digest_size=16)
     for table in columns.tables.values():
         for name in table.names():
             kept.update(table[name].tobytes())

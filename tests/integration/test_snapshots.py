@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -13,16 +14,19 @@ import pytest
 from app.api.v1 import render
 from app.db import Database
 from app.errors import DatabaseUnavailableError
-from app.replica import Follower, Snapshots
+from app.replica import Follower, Replica, Snapshots
 from app.replica import replica as replica_module
+from app.replica import snapshot as snapshot_module
+from app.replica.replica import HAS_KERNEL
 from app.stations import live, repository, runs
 from app.stations.catalogue import Catalogue
+from app.stations.changes import FeedPosition
 from app.stations.feed import prune
 from app.stations.live import Observation
 from app.stations.model import StoredStation
 from app.stations.query import StationQuery
 from app.stations.vocabulary import EvseStatus
-from tests.make import FACTS, NOW, station
+from tests.make import FACTS, NOW, station, stored
 
 MANY = [f"s{n}" for n in range(60)]
 
@@ -197,6 +201,18 @@ async def test_a_snapshot_of_another_catalogue_is_not_used(migrated_sqlite_file:
         titles.append((process.reader.whole, process.answer() == await _reference(database)))
         await database.close()
     assert titles == [(1, True), (1, True)]
+
+
+def test_a_snapshot_is_for_one_way_of_searching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the kernel rows are in no order that it could search."""
+    replica = Replica(render.summary, compiled=False)
+    replica.put([stored(n, n / 100, 0, []) for n in range(1, 101)], NOW)
+    with monkeypatch.context() as without:
+        without.setattr(snapshot_module, "HAS_KERNEL", not HAS_KERNEL)
+        other = Snapshots(tmp_path, "one", render.summary)
+        other.write(partial(replica.begin_rebuild().work, NOW), FeedPosition(0, 1), NOW)
+        assert other.newest() is not None
+    assert Snapshots(tmp_path, "one", render.summary).newest() is None
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense" * 1000, b"VoltWay replica\n" + bytes(8), "half"])
