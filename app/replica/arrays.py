@@ -33,7 +33,7 @@ class ArraySearch:
     def indexed(columns: Columns, rows: Rows, now_us: int, allocate: Allocate) -> Columns:
         """These rows; their order does not matter."""
         arranged = columns.arranged(rows, allocate)
-        arranged.age(arranged.all_rows(), now_us)
+        arranged.sum_up(arranged.all_rows(), now_us)
         return arranged
 
     def restated(self, rows: Rows) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.replica.columns import Columns
-from app.replica.entries import NO_CONNECTOR
 from app.replica.sphere import Rows
 from app.replica.states import STATUS_CODE
+from app.replica.traits import NO_CONNECTOR
 from app.stations.vocabulary import CONNECTOR_TYPES, ConnectorType, StationStatus
 
 POWER_CLASSES = ("unknown", "under 7.4", "7.4 to 22", "22 to 50", "50 to 150", "150 to 350", "350 and over")

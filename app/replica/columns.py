@@ -33,7 +33,7 @@ from app.stations.model import EvseObservation, StoredStation
 from app.stations.query import Box, StationQuery
 from app.stations.vocabulary import StationStatus
 
-_WORDS = ("source", "operator", "country", "access")
+WORDS = ("source", "operator", "country", "access")
 """Columns with a number for each string that occurs."""
 BY_WORD = {name: f"by_{name}" for name in ("source", "operator", "country")}
 """For some of them, columns of the numbers of all rows, in the order of the column's words."""
@@ -70,7 +70,7 @@ _STATIONS: Types = {
     "written": _WRITTEN,
     "present": "?",
     "position": ("f8", (2,)),  # longitude and latitude in degrees
-    **dict.fromkeys(_WORDS, "i4"),
+    **dict.fromkeys(WORDS, "i4"),
     "below": ("u8", (3,)),
     "evse_count": "i8",
     "content_version": "u8",
@@ -98,7 +98,7 @@ TABLES = {"stations": _STATIONS, "evses": _EVSES, "connectors": _CONNECTORS, "te
 _TEXT_SIZES = ("fixed_size", "live_size", "searched_size")
 _CONNECTOR = np.dtype([("type", np.uint8), ("power_w", np.int32), ("status", np.uint8), ("seen_s", np.uint32)])
 
-_FOR_THE_KERNEL = ("looked_at", "written", "present", "position", *_WORDS, "below")
+_FOR_THE_KERNEL = ("looked_at", "written", "present", "position", *WORDS, "below")
 _SPARE = 4_096
 _PIECE = 10_000
 """Rows that are looked at together, so that what is made on the way takes little memory."""
@@ -144,7 +144,7 @@ class Columns:
         """`tables`: by the names in TABLES, and `words`: by the columns that have some; none: those of no station."""
         self._render = render
         self.tables = tables or {name: Table(types) for name, types in TABLES.items()}
-        self.words = words or {name: Words() for name in _WORDS}
+        self.words = words or {name: Words() for name in WORDS}
         self.stations, self._evses, self._connectors, self._text = (self.tables[name] for name in TABLES)
 
     def __len__(self) -> int:
@@ -165,7 +165,7 @@ class Columns:
                 **self._append_texts(fragments, searched),
             }
         )
-        self._sum_up(np.arange(first, len(self)), now_us)
+        self.sum_up(np.arange(first, len(self)), now_us)
 
     def _rendered(self, station: StoredStation) -> Fragment:
         fixed, live = self._render(station)
@@ -246,13 +246,10 @@ class Columns:
             evses["seen"][at] = np.array([status_code(status) for status in statuses], np.uint8)[is_known]
             evses["observed_us"][at] = np.array(observed_us, np.int64)[is_known]
             evses["expires_us"][at] = np.array(never, np.int64)[is_known]
-        self._sum_up(rows, now_us)
+        self.sum_up(rows, now_us)
 
-    def age(self, rows: Rows, now_us: int) -> None:
-        """Let what was observed in these rows hold no longer than it may."""
-        self._sum_up(rows, now_us)
-
-    def _sum_up(self, rows: Rows, now_us: int) -> None:
+    def sum_up(self, rows: Rows, now_us: int) -> None:
+        """Derive what follows from what was observed in these rows, so that none of it holds longer than it may."""
         for begin in range(0, len(rows), _PIECE):
             some = rows[begin : begin + _PIECE]
             sum_up(self.stations, self._evses, some, now_us)
@@ -270,7 +267,7 @@ class Columns:
         """Those of the rows that are present and pass every filter of the query."""
         stations = self.stations
         rows = rows[stations["present"][rows]]
-        for name, code in zip(_WORDS, self.codes_of(query), strict=True):
+        for name, code in zip(WORDS, self.codes_of(query), strict=True):
             if code is not None:
                 rows = rows[stations[name][rows] == code]
         if query.box is not None:

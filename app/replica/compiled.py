@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from app.replica import _kernel, limits
 from app.replica.answer import Answer
-from app.replica.columns import Columns
+from app.replica.columns import WORDS, Columns
 from app.replica.entries import folded_text, power_w
 from app.replica.orders import RowOrders
 from app.replica.sphere import Rows, cap_around, unit_vector
@@ -25,8 +25,7 @@ _ANY = -2
 _NO_BOX = Box(0, 0, 0, 0)
 _EVERYWHERE = 0.0, 0.0, None
 _TO_BE_COUNTED = -1
-_WORDS = frozenset(("source", "operator", "country", "access"))
-_FILTERING = _WORDS | {"bbox", "connector", "min_power_kw", "status", "q"}
+_FILTERING = StationQuery.model_fields.keys() - {"longitude", "latitude", "radius_km", "skip", "limit"}
 _NO_FILTERS = _FILTERS.pack(*_NO_BOX, *[0] * 4, False, *[_ANY] * 6)
 
 
@@ -41,7 +40,7 @@ class CompiledSearch:
         axes = np.zeros(len(rows), np.uint8)
         _kernel.build(points, axes)
         arranged = columns.arranged(points["row"], allocate)
-        arranged.age(arranged.all_rows(), now_us)
+        arranged.sum_up(arranged.all_rows(), now_us)
         arranged.stations["axis"][:] = axes
         _kernel.summarise(arranged.stations["looked_at"], arranged.stations["below"])
         RowOrders.arrange(arranged)
@@ -92,9 +91,9 @@ class CompiledSearch:
     def _few(self, query: StationQuery, codes: list[int | None], by_id: bool) -> NDArray[np.int32] | None:
         """All that can match, where it takes less time to look at them than to look for them: the rarer they are, the
         more of the others are met on the way to enough of them."""
-        if query.model_fields_set.isdisjoint(_WORDS):
+        if query.model_fields_set.isdisjoint(WORDS):
             return None
-        is_anywhere = by_id and query.box is None
+        is_anywhere = by_id and query.bbox is None
         most = self.size / 4 if is_anywhere else math.sqrt((query.skip + query.limit) * self.size) / 2
         return self._orders.rarest(codes, most)
 

@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from app.replica.slots import Fragment
 from app.replica.states import EVSE_CODE, NEVER_US, NO_TIME_US, NOT_SEEN, microseconds, mixed
-from app.replica.traits import TYPE_CODE
+from app.replica.traits import NO_CONNECTOR, TYPE_CODE
 from app.stations.model import EvseState, StoredStation, connector_groups
 from app.stations.vocabulary import EvseStatus
 
-NO_CONNECTOR = 255
-"""Type code of the entry that stands for an EVSE without connectors."""
 _NO_POWER = -1
 
 

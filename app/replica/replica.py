@@ -96,7 +96,7 @@ class Replica:
         """Let no status hold longer than it may; return the stations that this concerns."""
         stations = self._columns.stations
         rows = np.flatnonzero(stations["present"] & (stations["expires_us"] <= microseconds(now)))
-        self._restated(rows, lambda rows: self._columns.age(rows, microseconds(now)))
+        self._restated(rows, lambda rows: self._columns.sum_up(rows, microseconds(now)))
         ids: list[int] = stations["id"][rows].tolist()
         return ids
 

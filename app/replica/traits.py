@@ -33,7 +33,8 @@ _AC_W = (-1, 11_000, 22_000, 43_000)
 _DC = {ConnectorType.CCS2, ConnectorType.CCS1, ConnectorType.CHADEMO, ConnectorType.NACS, ConnectorType.GBT_DC,
        ConnectorType.CHAOJI, ConnectorType.MCS}  # fmt: skip
 _LEAST_W = np.array([_DC_W if kind in _DC else _AC_W for kind in CONNECTOR_TYPES])
-_NONE = 255
+NO_CONNECTOR = 255
+"""Type code of the entry that stands for an EVSE without connectors."""
 
 
 class Place(NamedTuple):
@@ -78,9 +79,9 @@ def types_of(station: StoredStation) -> int:
 
 def plugs(types: NDArray[np.uint8], power_w: NDArray[np.int32]) -> NDArray[np.uint64]:
     """Of each connector; of what is none, none."""
-    known = np.where(types == _NONE, 0, types)
+    known = np.where(types == NO_CONNECTOR, 0, types)
     levels = (power_w[:, np.newaxis] >= _LEAST_W[known]) @ _LEVEL_BITS
-    return np.where(types == _NONE, 0, levels << _LEVELS * (known % _SLOTS)).astype(np.uint64)
+    return np.where(types == NO_CONNECTOR, 0, levels << _LEVELS * (known % _SLOTS)).astype(np.uint64)
 
 
 _LEVEL_BITS = 1 << np.arange(_LEVELS)

@@ -115,6 +115,14 @@ class World:
             assert found is not None
             return found
 
+    async def delivered(self, of: Webhook) -> None:
+        """Wait until nothing waits."""
+        for _ in range(500):
+            if not await self.deliveries(of):
+                break
+            await asyncio.sleep(0.02)
+        assert await self.deliveries(of) == []
+
     async def deliveries(self, of: Webhook, *, dead: bool | None = None) -> list[Delivery]:
         async with self.database.open_session(read_only=True) as session:
             return await repository.listed(session, of.id, dead=dead)
@@ -458,11 +466,7 @@ async def test_what_a_database_that_restarts_has_not_heard_of_is_delivered_again
             receiver.hangs.clear()
             await asyncio.to_thread(server.start)
             await asyncio.to_thread(receiver.wait_for, lambda: len(receiver.received) > 1)
-            for _ in range(500):
-                if not await world.deliveries(hook):
-                    break
-                await asyncio.sleep(0.02)
-            assert await world.deliveries(hook) == []
+            await world.delivered(hook)
             assert len({each.raw for each in receiver.received}) == 1
             running.cancel()
             await asyncio.wait([running])
@@ -506,11 +510,7 @@ async def test_what_a_killed_process_was_delivering_another_delivers(world: Worl
                 process.send_signal(signal.SIGKILL)
                 process.wait(10)
         receiver.hangs.clear()
-        for _ in range(500):
-            if not await world.deliveries(hook):
-                break
-            await asyncio.sleep(0.02)
-        assert await world.deliveries(hook) == []
+        await world.delivered(hook)
         assert len({each.raw for each in receiver.received}) == 1
     finally:
         receiver.hangs.clear()
