@@ -20,8 +20,8 @@ from benchmarks.servers import SERVE, Server, server
 
 WORKERS = (1, 4)
 _LOAD_S = 1.0
-_STEADY = 0.01
-"""Share by which memory changes between two looks at most, when all workers have what they need."""
+_STEADY, _LOOKS = 0.01, 4
+"""Share by which memory changes during so many looks at most, when all workers have what they need."""
 _MOST_LOOKS = 60
 _QUERY = "/api/v1/stations?latitude=50&longitude=10&limit=1"
 
@@ -55,14 +55,14 @@ def _is_good(serving: Server, *, empty: bool) -> bool:
 
 def _steady_mib(serving: Server) -> float:
     """Memory once it does not grow any more under load."""
-    before = 0.0
-    for _ in range(_MOST_LOOKS):
+    looks: list[float] = []
+    while len(looks) < _MOST_LOOKS:
         load(serving, searches()["nearest 20"], _LOAD_S)
-        now = serving.pss_mib()
-        if abs(now - before) < _STEADY * now:
-            return now
-        before = now
-    raise RuntimeError(f"memory does not come to rest: {before:,.0f} MiB")
+        looks.append(serving.pss_mib())
+        last = looks[-_LOOKS:]
+        if len(last) == _LOOKS and max(last) - min(last) < _STEADY * last[-1]:
+            return last[-1]
+    raise RuntimeError(f"memory does not come to rest: {looks[-1]:,.0f} MiB")
 
 
 def rows(full: str, empty: str, rounds: int) -> Iterator[list[str]]:

@@ -72,7 +72,7 @@ def _workers(address: str) -> list[int]:
     """Process ids."""
     command = ["serve", "--port", address.rpartition(":")[2], "--workers", "2"]
     (parent,) = (each for each in psutil.process_iter(["cmdline"]) if (each.info["cmdline"] or [])[-5:] == command)
-    return [child.pid for child in parent.children() if any("spawn_main" in word for word in child.cmdline())]
+    return [worker.pid for loaded in parent.children() for worker in loaded.children()]
 
 
 def test_off_means_off(demo_folder: Path) -> None:

@@ -53,14 +53,15 @@ def served(demo_folder: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 
 def _workers(parent: psutil.Process) -> set[int]:
-    return {each.pid for each in parent.children() if _is_worker(each)}
+    """Forked from a process that has loaded the application, of which there are two for a moment."""
+    return {worker.pid for loaded in parent.children() for worker in _children(loaded)}
 
 
-def _is_worker(process: psutil.Process) -> bool:
+def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        return process.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(process.cmdline())
+        return process.children()
     except psutil.NoSuchProcess:
-        return False
+        return []
 
 
 def _wait_for(holds: Callable[[], bool], within_s: float = 60) -> None:
@@ -85,6 +86,28 @@ def test_no_request_is_lost_when_workers_are_replaced(served: tuple[str, psutil.
             client.stop()
     assert [client.failures for client in clients] == [[], [], []]
     assert all(client.answered > 100 for client in clients)
+
+
+def test_nothing_is_left_behind_by_processes_that_were_killed(served: tuple[str, psutil.Process]) -> None:
+    address, parent = served
+    _wait_for(lambda: len(_workers(parent)) == 2)
+    orphans = _workers(parent)
+    loaded = next(each for each in parent.children() if each.children())
+    loaded.kill()
+    _wait_for(lambda: len(_workers(parent)) == 2 and not any(map(_lives, orphans)))
+    with httpx.Client(timeout=30) as http:
+        assert http.get(address + STATIONS).status_code == 200
+    last = {each.pid for each in parent.children(recursive=True)}
+    parent.kill()
+    _wait_for(lambda: not any(map(_lives, last)))
+
+
+def _lives(pid: int) -> bool:
+    """Whoever has lost its parent may not be waited for by anyone."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_service_that_is_full_says_so_at_once(demo_folder: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_port_that_is_taken_ends_it(
     [
         ("unfit", "could not start"),
         ("broken", "could not start"),
-        ("dying", "10 worker processes died within 60 s"),
+        ("dying", "died again and again within 60 s"),
         ("refusing", "could not start"),
     ],
     ids=list(APPLICATIONS),
