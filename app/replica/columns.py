@@ -4,7 +4,7 @@ A station whose content changes gets a new row, and its old one is marked as gon
 written in place.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -37,8 +37,8 @@ WORDS = ("source", "operator", "country", "access")
 """Columns with a number for each string that occurs."""
 BY_WORD = {name: f"by_{name}" for name in ("source", "operator", "country")}
 """For some of them, columns of the numbers of all rows, in the order of the column's words."""
-BY_ID = "by_id"
-"""Likewise, in the order of the stations' ids."""
+BY_ID, IDS = "by_id", "ids"
+"""Likewise, in the order of the stations' ids; and these. Both are made by `arranged`, for the rows that it takes."""
 _LOOKED_AT = np.dtype(
     [
         ("at", "f8", 3),  # on the unit sphere
@@ -76,6 +76,7 @@ _STATIONS: Types = {
     "content_version": "u8",
     "expires_us": "i8",  # when a status of the station ceases to hold
     **dict.fromkeys((BY_ID, *BY_WORD.values()), "i4"),
+    IDS: "i8",
     "stale_us": "i8",  # when the newest of its too old statuses ceased to hold
 }
 _EVSES: Types = {
@@ -122,7 +123,7 @@ class Words:
         """The word's number, a new one if need be."""
         return self._codes.setdefault(word, len(self._codes))
 
-    def items(self) -> Iterable[tuple[str | None, int]]:
+    def items(self) -> Collection[tuple[str | None, int]]:
         """Every word with its number."""
         return self._codes.items()
 
@@ -184,7 +185,7 @@ class Columns:
             "content_version": np.array(
                 [content_version(*each) for each in zip(stations, fragments, strict=True)], np.uint64
             ),
-            **dict.fromkeys(("axis", BY_ID, *BY_WORD.values()), zero),
+            **dict.fromkeys(("axis", BY_ID, IDS, *BY_WORD.values()), zero),
             "below": np.zeros((len(stations), 3), np.uint64),
             **dict.fromkeys(("status", "version", "free_count", "updated_us", "expires_us", "stale_us"), zero),
         }
@@ -300,8 +301,16 @@ class Columns:
 
     def count_by(self, name: str) -> dict[str, int]:
         """Number of present rows with each word that the column `name` has."""
-        counts = np.bincount(self.stations[name][self.stations["present"]]).tolist()
-        return {word: counts[code] for word, code in self.words[name].items() if word and code < len(counts)}
+        counts = self.counts(name, self.stations["present"]).tolist()
+        return {word: counts[code] for word, code in self.words[name].items() if word}
+
+    def counts(self, name: str, of: Mask) -> NDArray[np.int64]:
+        """Number of those rows with each word, by the words' numbers."""
+        counts = np.zeros(len(self.words[name].items()), np.int64)
+        for begin in range(0, len(self), _PIECE):
+            some = slice(begin, begin + _PIECE)
+            counts += np.bincount(self.stations[name][some][of[some]], minlength=len(counts))
+        return counts
 
     def written(self, rows: Rows) -> list[bytes]:
         """The rows' stations as they are now, without the closing brace."""
@@ -337,6 +346,8 @@ class Columns:
         for part in self._texts(rows, sizes):
             text.extend({"byte": part})
         stations["text_start"][:] = np.cumsum(sizes) - sizes
+        stations[BY_ID][:] = np.argsort(stations["id"])
+        stations[IDS][:] = stations["id"][stations[BY_ID]]
         tables = {
             "stations": stations,
             "evses": _taken(stations, self._evses, "first_evse", "evse_count", allocate),

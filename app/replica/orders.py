@@ -14,12 +14,13 @@ class RowOrders:
     def __init__(self, columns: Columns) -> None:
         self._stations = columns.stations
         self._size = columns.stations.size
-        self._ends = [np.cumsum(np.bincount(columns.stations[name])) for name in BY_WORD]
+        everywhere = np.ones(self._size, np.bool_)
+        self._ends = [np.cumsum(columns.counts(name, everywhere)) for name in BY_WORD]
 
     @staticmethod
     def arrange(columns: Columns) -> None:
-        """Number the rows by id and by each kind of word."""
-        for name, ordered in {"id": BY_ID, **BY_WORD}.items():
+        """Number the rows by each kind of word."""
+        for name, ordered in BY_WORD.items():
             columns.stations[ordered][:] = np.argsort(columns.stations[name], kind="stable")
 
     def first(self, count: int) -> NDArray[np.int32]:

@@ -6,12 +6,11 @@ from itertools import compress
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.replica import availability, limits
 from app.replica.answer import Answer
 from app.replica.availability import Availability
-from app.replica.columns import Columns, Render
+from app.replica.columns import BY_ID, IDS, Columns, Render
 from app.replica.sphere import Rows
 from app.replica.states import microseconds
 from app.replica.table import Allocate
@@ -68,7 +67,7 @@ class Replica:
         self._class = _search_class(compiled)
         self._columns = Columns(render) if columns is None else columns
         self._search = self._class(self._columns)
-        self._rows = _RowNumbers(self._columns.stations["id"])
+        self._rows = _RowNumbers(self._columns)
         self._rebuild: Rebuild | None = None
 
     def __len__(self) -> int:
@@ -217,18 +216,17 @@ class Rebuild:
 
     def take(self, columns: Columns) -> None:
         """Use these, in which only what is `rewritten` and `restated` differs from the old ones."""
-        self.columns, self.rows = columns, _RowNumbers(columns.stations["id"])
+        self.columns, self.rows = columns, _RowNumbers(columns)
 
 
 class _RowNumbers:
     """Where each station is: those that were there at first found in an ordered array, the others in a dictionary."""
 
-    def __init__(self, ids: NDArray[np.int64]) -> None:
-        self._ids = ids
-        self._by_id = np.argsort(ids)
+    def __init__(self, columns: Columns) -> None:
+        self._ids, self._by_id = columns.stations[IDS], columns.stations[BY_ID]
         self._later: dict[int, int] = {}
         """-1: gone."""
-        self._count = len(ids)
+        self._count = len(self._ids)
 
     def __len__(self) -> int:
         return self._count
@@ -238,9 +236,8 @@ class _RowNumbers:
         wanted = np.fromiter(ids, np.int64, len(ids))
         rows = np.full(len(ids), -1, np.intp)
         if len(self._ids):
-            at = np.minimum(np.searchsorted(self._ids, wanted, sorter=self._by_id), len(self._ids) - 1)
-            known = self._by_id[at]
-            rows = np.where(self._ids[known] == wanted, known, rows)
+            at = np.minimum(np.searchsorted(self._ids, wanted), len(self._ids) - 1)
+            rows = np.where(self._ids[at] == wanted, self._by_id[at], rows)
         if self._later:
             at_first = zip(ids, rows.tolist(), strict=True)
             rows = np.array([self._later.get(station_id, row) for station_id, row in at_first], np.intp)
