@@ -34,6 +34,7 @@ typedef struct {
 
 typedef struct {
     int64_t mm, id, row;
+    double chord2; /* squared chord from the origin */
 } Found;
 
 typedef struct {
@@ -158,8 +159,6 @@ static int matches(Search *s, int64_t row) {
 
 static int is_after(Found a, Found b) { return a.mm != b.mm ? a.mm > b.mm : a.id > b.id; }
 
-static int by_distance(const void *a, const void *b) { return is_after(*(const Found *)a, *(const Found *)b) ? 1 : -1; }
-
 static void sift_up(Found *heap, int64_t n) {
     Found moving = heap[n];
     for (int64_t parent; n > 0 && is_after(moving, heap[parent = (n - 1) / 2]); n = parent) heap[n] = heap[parent];
@@ -175,6 +174,16 @@ static void sift_down(Found *heap, int64_t size) {
         heap[n] = heap[child];
     }
     heap[n] = moving;
+}
+
+/* Leave the heap in order. */
+static void sort(Found *heap, int64_t size) {
+    while (--size > 0) {
+        Found last = heap[size];
+        heap[size] = heap[0];
+        heap[0] = last;
+        sift_down(heap, size);
+    }
 }
 
 /* Squared chord that no point is beyond which is as near as so many millimetres and a half. */
@@ -195,7 +204,8 @@ static void keep(Search *s, Found found) {
         return;
     }
     if (s->size == s->k && s->k && !s->query->by_id) {
-        s->worst = chord2_of(s->heap[0].mm);
+        double chord = sqrt(s->heap[0].chord2) + 1 / EARTH_RADIUS_MM; /* none beyond has as few millimetres */
+        s->worst = chord * chord + MARGIN;
         if (!s->is_counted) s->reach = s->worst;
     }
 }
@@ -232,7 +242,7 @@ static void consider(Search *s, int64_t row) {
     if (chord2 > s->reach || !matches(s, row)) return;
     if (q->by_id) {
         count(s);
-        keep(s, (Found){-1, c->station[row].id, row});
+        keep(s, (Found){-1, c->station[row].id, row, chord2});
         return;
     }
     if (chord2 > s->worst && chord2 < s->surely_inside) {
@@ -242,7 +252,7 @@ static void consider(Search *s, int64_t row) {
     int64_t mm = distance_mm(at, q->origin);
     if (q->radius_mm >= 0 && mm > q->radius_mm) return;
     count(s);
-    keep(s, (Found){mm, c->station[row].id, row});
+    keep(s, (Found){mm, c->station[row].id, row, chord2});
 }
 
 /* `chord2` is a lower bound of the range's points: the squared distance to their half-spaces, by axis in `beyond`. */
@@ -578,7 +588,7 @@ static void look(Search *s) {
     if (!q->rows) visit(s, 0, s->view->indexed, nothing, 0);
     else for (int64_t n = 0; n < q->row_count; n++) consider(s, q->rows[n]);
     for (int64_t row = s->view->indexed; row < s->view->rows; row++) consider(s, row);
-    qsort(s->heap, (size_t)s->size, sizeof(Found), by_distance);
+    sort(s->heap, s->size);
 }
 
 /* The page, how many match, whether there is a next page, and the version of all this. */
