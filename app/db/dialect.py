@@ -67,11 +67,11 @@ def _postgresql_microseconds(element: microseconds, compiler: SQLCompiler, **opt
     return f"(extract(epoch from {compiler.process(element.clauses, **options)}) * 1000000)::bigint"
 
 
-def comes_before(session: AsyncSession, one: tuple[Any, Any], other: tuple[Any, Any]) -> Any:
+def comes_before(dialect: str, one: tuple[Any, Any], other: tuple[Any, Any]) -> Any:
     """Whether one line of the change feed is before another; of each transaction's number and its own.
 
     A range of pairs SQLite looks for by their first part alone, and that is 0 for all lines."""
-    if session.get_bind().dialect.name == "sqlite":
+    if dialect == "sqlite":
         return and_(one[0] == other[0], one[1] < other[1])
     return tuple_(*one) < tuple_(*other)
 

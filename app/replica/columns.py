@@ -229,13 +229,14 @@ class Columns:
         starts = first + np.cumsum(sizes) - sizes
         return {"text_start": starts, "fixed_size": fixed, "live_size": live, "searched_size": also}
 
-    def observe(self, rows: Rows, states: Sequence[EvseObservation], now_us: int) -> None:
-        """Put these in the place of what was observed of the rows' EVSEs; those of others, or of EVSEs that the
-        stations do not have, are left out."""
+    def observe(self, rows: Rows, states: Sequence[EvseObservation], now_us: int, all_anew: Rows) -> None:
+        """Put these in the place of what was observed of their EVSEs, which are the rows'; of the rows `all_anew`, in
+        that of all that was observed. Those of EVSEs that the rows do not have are left out."""
         stations, evses = self.stations, self._evses
-        entries, _ = spans(stations["first_evse"][rows], stations["evse_count"][rows])
+        entries, _ = spans(stations["first_evse"][all_anew], stations["evse_count"][all_anew])
         evses["seen"][entries] = NOT_SEEN
-        if states and len(entries):
+        if states and len(rows):
+            entries, _ = spans(stations["first_evse"][rows], stations["evse_count"][rows])
             station_ids, uids, statuses, observed_us, expires_us = zip(*states, strict=True)
             keys = evse_keys(station_ids, uids)
             by_key = entries[np.argsort(evses["key"][entries])]
@@ -244,7 +245,8 @@ class Columns:
             is_known = evses["key"][by_key[found]] == keys
             at = by_key[found[is_known]]
             never = [NEVER_US if until is None else until for until in expires_us]
-            evses["seen"][at] = np.array([status_code(status) for status in statuses], np.uint8)[is_known]
+            seen = [NOT_SEEN if status is None else status_code(status) for status in statuses]
+            evses["seen"][at] = np.array(seen, np.uint8)[is_known]
             evses["observed_us"][at] = np.array(observed_us, np.int64)[is_known]
             evses["expires_us"][at] = np.array(never, np.int64)[is_known]
         self.sum_up(rows, now_us)

@@ -14,7 +14,7 @@ from app.replica.renewal import FeedReader, Renewal
 from app.replica.replica import Replica
 from app.replica.snapshot import Snapshots
 from app.replica.traits import Place
-from app.stations.changes import Changes, FeedPosition
+from app.stations.changes import Changes, EvsesOf, FeedPosition
 from app.stations.model import EvseObservation, StoredStation
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,8 @@ class CatalogueReader(FeedReader, Protocol):
     async def get_many(self, ids: Collection[int], now: datetime) -> list[StoredStation]:
         """Those of the stations that exist."""
 
-    async def observed_of(self, ids: Collection[int]) -> list[EvseObservation]:
-        """What was observed last of each of their EVSEs."""
+    async def observed_of(self, asked: EvsesOf) -> list[EvseObservation]:
+        """What was observed last of each of these EVSEs; where one is named, also if nothing was."""
 
 
 def _utc_now() -> datetime:
@@ -236,11 +236,11 @@ class Follower:
             rewritten = chunk.keys() & changes.rewritten
             before = self.replica.places(rewritten)
             found = await self._reader.get_many(rewritten, now) if rewritten else []
-            observed = chunk.keys() - rewritten
-            states = await self._reader.observed_of(observed) if observed else []
+            restated = {each: changes.restated[each] for each in chunk.keys() - rewritten}
+            states = await self._reader.observed_of(restated) if restated else []
             self.replica.put(found, now)
             self.replica.remove(rewritten - {station.id for station in found})
-            self.replica.observe(observed, states, now)
+            self.replica.observe(states, now, [each for each, uids in restated.items() if None in uids])
             await self._tell(before, {station.id: station for station in found}, chunk, now)
 
     async def _tell(

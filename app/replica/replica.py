@@ -86,10 +86,15 @@ class Replica:
         """Drop stations; ids that are not there are ignored."""
         self._forget(list(ids))
 
-    def observe(self, ids: Collection[int], states: Sequence[EvseObservation], now: datetime) -> None:
-        """Take these for all that is known of the EVSEs of these stations; ids that are not there are ignored."""
-        rows = self._rows.find(ids)
-        self._restated(rows[rows >= 0], lambda rows: self._columns.observe(rows, states, microseconds(now)))
+    def observe(self, states: Sequence[EvseObservation], now: datetime, whole: Collection[int] = ()) -> None:
+        """Take these for what was observed last of their EVSEs; of the stations `whole`, for all that was observed.
+        Those of stations that are not there are ignored."""
+        ids = {*whole, *(state.station_id for state in states)}
+        all_anew = self._rows.find(whole)
+        self._restated(
+            _there(self._rows.find(ids)),
+            lambda rows: self._columns.observe(rows, states, microseconds(now), _there(all_anew)),
+        )
 
     def age(self, now: datetime) -> list[int]:
         """Let no status hold longer than it may; return the stations that this concerns."""
@@ -261,6 +266,10 @@ class _RowNumbers:
         self._later.update(dict.fromkeys(compress(ids, there.tolist()), -1))
         self._count -= int(there.sum())
         return rows[there]
+
+
+def _there(rows: Rows) -> Rows:
+    return rows[rows >= 0]
 
 
 def _search_class(compiled: bool) -> SearchClass:

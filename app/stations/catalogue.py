@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import Database
 from app.errors import DatabaseUnavailableError
 from app.stations import feed, live, repository
-from app.stations.changes import Changes, FeedPosition
+from app.stations.changes import Changes, EvsesOf, FeedPosition
 from app.stations.model import EvseObservation, StoredStation
 
 
@@ -41,9 +41,9 @@ class Catalogue:
         async with self._reading() as session:
             return await repository.get_many(session, ids, now)
 
-    async def observed_of(self, ids: Collection[int]) -> list[EvseObservation]:
+    async def observed_of(self, asked: EvsesOf) -> list[EvseObservation]:
         async with self._reading() as session:
-            return await live.observed_of(session, ids)
+            return await live.observed_of(session, asked)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncSession]:

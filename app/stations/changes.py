@@ -1,5 +1,6 @@
 """What the change feed tells its readers."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Self
@@ -28,6 +29,9 @@ class FeedPosition(NamedTuple):
 
 FEED_START = FeedPosition(0, 0)
 
+EvsesOf = Mapping[int, Collection[str | None]]
+"""EVSEs of stations, by their uids; None among them: all that the station has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -37,6 +41,8 @@ class Changes:
     """Stations that are not what they were, or gone, each with its last change; in the order of those."""
     rewritten: set[int]
     """Those of them whose content, not only their status, may be another."""
+    restated: EvsesOf
+    """EVSEs whose status may be another."""
     position: FeedPosition
     """Of the last change in it."""
     more: bool

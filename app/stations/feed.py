@@ -1,8 +1,11 @@
 """The change feed: what happened to which station, in an order that never skips a late commit."""
 
+from collections import defaultdict
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import BigInteger, and_, bindparam, case, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.dialect import comes_before, oldest_open_transaction
@@ -17,6 +20,7 @@ STRETCH = 2_000
 """Changes read at a time."""
 _STEP = 20_000
 """Changes deleted at a time, as writers wait meanwhile."""
+_FEED = Change.__table__.c
 _PLACE = Change.tx, Change.seq
 _SETTLED = Change.tx < oldest_open_transaction()
 
@@ -40,40 +44,52 @@ async def changes_after(session: AsyncSession, position: FeedPosition, limit: in
     """The changes since `position`, oldest first; `None` when some are no longer in the feed, or it says so itself:
     the reader must then read all stations anew.
 
-    Old changes are pruned from the front only. So as long as the reader's last change is still there, after those
-    that follow have been read, none of these was missed.
+    Old changes are pruned from the front only. So as long as the reader's last change is still there, none of those
+    that follow was missed.
     """
-    new = (
-        await session.execute(
-            select(Change.tx, Change.seq, Change.kind, Change.station_id)
-            .where(comes_before(session, position, _PLACE), _SETTLED)
-            .order_by(Change.tx, Change.seq)
-            .limit(limit)
-        )
-    ).all()
-    since = await written_at(session, position)
-    if since is None and (new or position != FEED_START):
-        return None
-    if any(row.kind == "reset" for row in new):
+    asked = {"last_tx": position.tx, "last_seq": position.seq, "before": position.seq - 1, "most": limit + 1}
+    new = list(await session.execute(_from_the_last_on(session.get_bind().dialect.name), asked))
+    since = None
+    if new and FeedPosition(new[0].tx, new[0].seq) == position:
+        since = new.pop(0).since
+    elif new or position != FEED_START:
         return None
     stations: dict[int, FeedPosition] = {}
-    for tx, seq, _, station_id in new:
+    restated: defaultdict[int, set[str | None]] = defaultdict(set)
+    rewritten = set()
+    for tx, seq, kind, station_id, evse_uid, _ in new:
         stations.pop(station_id, None)  # so that the order is that of the last changes
         stations[station_id] = FeedPosition(tx, seq)
-    return Changes(
-        stations,
-        rewritten={row.station_id for row in new if row.kind == "station"},
-        position=FeedPosition(new[-1].tx, new[-1].seq) if new else position,
-        more=len(new) == limit,
-        since=since,
-    )
+        if kind == "status":
+            restated[station_id].add(evse_uid)
+        elif kind == "station":
+            rewritten.add(station_id)
+        else:
+            return None
+    position = FeedPosition(new[-1].tx, new[-1].seq) if new else position
+    return Changes(stations, rewritten, restated, position, more=len(new) >= limit, since=since)
+
+
+@cache
+def _from_the_last_on(dialect: str) -> Any:
+    last_tx, last_seq, before = (bindparam(name, type_=BigInteger) for name in ("last_tx", "last_seq", "before"))
+    is_last = and_(_FEED.tx == last_tx, _FEED.seq == last_seq)
+    return (
+        select(
+            _FEED.tx, _FEED.seq, _FEED.kind, _FEED.station_id, _FEED.evse_uid,
+            case((is_last, _FEED.at)).label("since"),
+        )
+        .where(comes_before(dialect, (last_tx, before), (_FEED.tx, _FEED.seq)), _SETTLED)
+        .order_by(_FEED.tx, _FEED.seq)
+        .limit(bindparam("most"))
+    )  # fmt: skip
 
 
 async def first_after(session: AsyncSession, position: FeedPosition) -> datetime | None:
     """When the change that follows was written; `None`: there is none."""
     found: datetime | None = await session.scalar(
         select(Change.at)
-        .where(comes_before(session, position, _PLACE), _SETTLED)
+        .where(comes_before(session.get_bind().dialect.name, position, _PLACE), _SETTLED)
         .order_by(Change.tx, Change.seq)
         .limit(1)
     )
@@ -91,7 +107,9 @@ async def prune(session: AsyncSession, now: datetime, most: int = MOST_KEPT) -> 
     in_order = select(front.c.tx, front.c.seq).limit(1)
     first_kept = (await session.execute(in_order.where(is_kept).order_by(front.c.tx, front.c.seq))).first()
     end = first_kept or (await session.execute(in_order.order_by(front.c.tx.desc(), front.c.seq.desc()))).one()
-    await session.execute(delete(Change).where(comes_before(session, _PLACE, (end.tx, end.seq))))
+    await session.execute(
+        delete(Change).where(comes_before(session.get_bind().dialect.name, _PLACE, (end.tx, end.seq)))
+    )
     return first_kept is None
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.db.base import UtcDateTime
 from app.db.dialect import GivenRows, has_object, microseconds, upsert_on, wait_for_turn
+from app.stations.changes import EvsesOf
 from app.stations.model import EvseObservation
 from app.stations.status import expires_at
 from app.stations.tables import EvseKey, EvseStatusRow, Station
@@ -216,21 +217,40 @@ async def count_by_source(session: AsyncSession, now: datetime) -> list[LiveCoun
     return [LiveCount(source, of_source - old, old) for source, of_source, old in rows]
 
 
-async def observed_of(session: AsyncSession, station_ids: Collection[int]) -> list[EvseObservation]:
-    """The newest of every EVSE of these stations."""
+async def observed_of(session: AsyncSession, asked: EvsesOf) -> list[EvseObservation]:
+    """The newest of each of these EVSEs; where one is named, also if there is none."""
     dialect = session.get_bind().dialect
-    given = _STATIONS.parameters(dialect, ((station_id,) for station_id in station_ids))
-    rows = await session.execute(_observed(dialect.name), given)
-    return [EvseObservation._make(row) for row in rows.all()]
+    whole = [station_id for station_id, uids in asked.items() if None in uids]
+    places = [(station_id, uid) for station_id, uids in asked.items() if None not in uids for uid in uids]
+    found: list[EvseObservation] = []
+    if whole:
+        rows = await session.execute(_all_observed(dialect.name), _STATIONS.parameters(dialect, zip(whole)))
+        found += map(EvseObservation._make, rows.all())
+    if places:
+        rows = await session.execute(_observed(dialect.name), _PLACES.parameters(dialect, places))
+        found += map(EvseObservation._make, rows.all())
+    return found
+
+
+@cache
+def _all_observed(dialect: str) -> Any:
+    """Of stations."""
+    columns, asked = _STATUS.c, _STATIONS.table(dialect)
+    return select(columns.station_id, columns.evse_uid, columns.status, *_TIMES).join(
+        asked, asked.c.station_id == columns.station_id
+    )
 
 
 @cache
 def _observed(dialect: str) -> Any:
-    columns, asked = _STATUS.c, _STATIONS.table(dialect)
-    times = microseconds(columns.observed_at), microseconds(columns.expires_at)
-    return select(columns.station_id, columns.evse_uid, columns.status, *times).join(
-        asked, asked.c.station_id == columns.station_id
-    )
+    """Of EVSEs."""
+    columns, asked = _STATUS.c, _PLACES.table(dialect)
+    is_asked = and_(columns.station_id == asked.c.station_id, columns.evse_uid == asked.c.evse_uid)
+    found = asked.c.station_id, asked.c.evse_uid, columns.status, *_TIMES
+    return select(*found).select_from(asked).outerjoin(_STATUS, is_asked)
+
+
+_TIMES = func.coalesce(microseconds(_STATUS.c.observed_at), 0), microseconds(_STATUS.c.expires_at)
 
 
 async def became_stale(

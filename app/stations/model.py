@@ -228,10 +228,10 @@ class EvseObservation(NamedTuple):
 
     station_id: int
     evse_uid: str
-    status: str
-    """An EvseStatus, unless a hand has written another word."""
+    status: str | None
+    """An EvseStatus, unless a hand has written another word; `None`: nothing is known of it any more."""
     observed_us: int
-    """Since 1970."""
+    """Since 1970; 0 where nothing is known."""
     expires_us: int | None
     """When it ceases to hold; `None`: it holds until it is replaced."""
 

@@ -181,6 +181,8 @@ class Change(Base):
     everything must be read anew."""
     station_id: Mapped[int] = mapped_column(BigInteger)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+    evse_uid: Mapped[str | None] = mapped_column(String(200))
+    """Of which alone the status is another; `None`: of several or all."""
 
 
 class Source(Base):

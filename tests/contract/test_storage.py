@@ -211,7 +211,7 @@ async def test_what_has_changed_is_found_without_looking_through_the_feed(sqlite
     plans: list[str] = []
 
     def explain(connection: Any, _: object, statement: str, parameters: Any, *__: object) -> None:
-        if not statement.startswith("EXPLAIN") and re.search("changes.seq [<>]", statement):
+        if not statement.startswith("EXPLAIN") and re.search("changes.seq [<>]|[<>] changes.seq", statement):
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
             plans.append(plan.fetchall()[0].detail)
 

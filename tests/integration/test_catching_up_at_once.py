@@ -11,7 +11,7 @@ from app.db import Database
 from app.replica import Follower
 from app.stations import repository
 from app.stations.catalogue import Catalogue
-from app.stations.changes import Changes, FeedPosition
+from app.stations.changes import Changes, EvsesOf, FeedPosition
 from app.stations.model import EvseObservation, StoredStation
 from tests.make import NOW, station
 
@@ -44,8 +44,8 @@ class Gate:
     async def get_many(self, ids: Collection[int], now: datetime) -> list[StoredStation]:
         return await self._catalogue.get_many(ids, now)
 
-    async def observed_of(self, ids: Collection[int]) -> list[EvseObservation]:
-        return await self._catalogue.observed_of(ids)
+    async def observed_of(self, asked: EvsesOf) -> list[EvseObservation]:
+        return await self._catalogue.observed_of(asked)
 
 
 async def _write(database: Database, name: str) -> None:

@@ -221,8 +221,9 @@ def test_a_changed_catalogue_is_as_a_new_one(stations: list[StoredStation], data
             case "observe":
                 ids = data.draw(st.sets(st.integers(1, len(stations) + 3), max_size=4))
                 seen = [_observation(each, str(uid), data) for each in ids for uid in data.draw(st.sets(_UIDS))]
-                replica.observe(ids, seen, _NOW)
-                present |= {each: _observed(present[each], seen) for each in ids if each in present}
+                whole = {each for each in ids if data.draw(st.booleans())}
+                replica.observe(seen, _NOW, whole)
+                present |= {each: _observed(present[each], seen, each in whole) for each in ids if each in present}
             case "begin" if rebuild is None:
                 rebuild = replica.begin_rebuild()
             case "work" if rebuild is not None:
@@ -251,12 +252,12 @@ def _observation(station_id: int, uid: str, data: st.DataObject) -> EvseObservat
     expiries = st.sampled_from((None, _NOW, _NOW + timedelta(hours=1), _NOW - timedelta(hours=1)))
     observed_at = data.draw(st.datetimes(timezones=st.just(UTC)))
     until = data.draw(expiries)
-    status = data.draw(st.sampled_from(list(EvseStatus)))
+    status = data.draw(st.sampled_from((*EvseStatus, None)))
     expires_us = None if until is None else microseconds(until)
-    return EvseObservation(station_id, uid, status.value, microseconds(observed_at), expires_us)
+    return EvseObservation(station_id, uid, status, microseconds(observed_at), expires_us)
 
 
-def _observed(station: StoredStation, seen: list[EvseObservation]) -> StoredStation:
+def _observed(station: StoredStation, seen: list[EvseObservation], whole: bool) -> StoredStation:
     newest = {(each.station_id, each.evse_uid): each for each in seen}
     evses = []
     for evse in station.evses:
@@ -264,6 +265,8 @@ def _observed(station: StoredStation, seen: list[EvseObservation]) -> StoredStat
         stated = EvseStatus(evse.stated_status or EvseStatus.UNKNOWN)
         bare = replace(evse, status=stated, observed_at=None, expires_at=None, stale_since=None)
         if of_evse is None:
+            evses.append(bare if whole else evse)
+        elif of_evse.status is None:
             evses.append(bare)
         else:
             seen_at = instant(of_evse.observed_us)
@@ -319,9 +322,7 @@ def test_states_cease_to_hold_by_themselves(compiled: bool) -> None:
     for station in stations:
         until = _NOW + timedelta(minutes=station.id)
         replica.observe(
-            [station.id],
-            [EvseObservation(station.id, "0", "AVAILABLE", microseconds(_NOW), microseconds(until))],
-            _NOW,
+            [EvseObservation(station.id, "0", "AVAILABLE", microseconds(_NOW), microseconds(until))], _NOW
         )
     free = StationQuery(longitude=0, latitude=0, status=StationStatus.AVAILABLE, limit=1000)
     for minutes in (0, 1, 50, 99, 100):
