@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Dialect,
+    Select,
     Text,
     and_,
     bindparam,
@@ -122,6 +123,23 @@ class GivenRows:
             for position, convert in converters:
                 values[position] = convert(values[position])
         return {"given": orjson.dumps([dict(zip(names, values, strict=True)) for values in given]).decode()}
+
+
+def in_one_value(dialect: str, statement: Select[Any]) -> Select[Any]:
+    """A statement's rows as a single one, for `rows_of`.
+
+    SQLite's driver hands Python's lock over at each row. In a process that is busy with requests that takes longer
+    than all the rest."""
+    rows = statement.subquery()
+    if dialect == "sqlite":
+        return select(func.json_group_array(func.json_array(*rows.c)))
+    return select(cast(func.json_agg(func.json_build_array(*rows.c)), Text))
+
+
+def rows_of(value: str | None) -> list[list[Any]]:
+    """In any order; numbers, texts and None."""
+    rows: list[list[Any]] = orjson.loads(value or "[]")
+    return rows
 
 
 def has_object(dialect: str, document: Any, name: str, value: Any) -> Any:

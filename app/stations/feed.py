@@ -1,14 +1,14 @@
 """The change feed: what happened to which station, in an order that never skips a late commit."""
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from sqlalchemy import BigInteger, and_, bindparam, case, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.dialect import comes_before, oldest_open_transaction
+from app.db.dialect import comes_before, in_one_value, microseconds, oldest_open_transaction, rows_of
 from app.stations.changes import FEED_START, Changes, FeedPosition
 from app.stations.tables import Change
 
@@ -18,6 +18,7 @@ MOST_KEPT = 5_000_000
 """Changes, some 400 MB: at thousands of states a second they are less than a day's."""
 STRETCH = 2_000
 """Changes read at a time."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEP = 20_000
 """Changes deleted at a time, as writers wait meanwhile."""
 _FEED = Change.__table__.c
@@ -48,10 +49,11 @@ async def changes_after(session: AsyncSession, position: FeedPosition, limit: in
     that follow was missed.
     """
     asked = {"last_tx": position.tx, "last_seq": position.seq, "before": position.seq - 1, "most": limit + 1}
-    new = list(await session.execute(_from_the_last_on(session.get_bind().dialect.name), asked))
-    since = None
-    if new and FeedPosition(new[0].tx, new[0].seq) == position:
-        since = new.pop(0).since
+    found = await session.scalar(_from_the_last_on(session.get_bind().dialect.name), asked)
+    new = sorted(rows_of(found))
+    since_us = None
+    if new and (new[0][0], new[0][1]) == position:
+        *_, since_us = new.pop(0)
     elif new or position != FEED_START:
         return None
     stations: dict[int, FeedPosition] = {}
@@ -66,23 +68,30 @@ async def changes_after(session: AsyncSession, position: FeedPosition, limit: in
             rewritten.add(station_id)
         else:
             return None
-    position = FeedPosition(new[-1].tx, new[-1].seq) if new else position
-    return Changes(stations, rewritten, restated, position, more=len(new) >= limit, since=since)
+    return Changes(
+        stations,
+        rewritten,
+        restated,
+        position=FeedPosition(new[-1][0], new[-1][1]) if new else position,
+        more=len(new) >= limit,
+        since=None if since_us is None else _EPOCH + timedelta(microseconds=since_us),
+    )
 
 
 @cache
 def _from_the_last_on(dialect: str) -> Any:
     last_tx, last_seq, before = (bindparam(name, type_=BigInteger) for name in ("last_tx", "last_seq", "before"))
     is_last = and_(_FEED.tx == last_tx, _FEED.seq == last_seq)
-    return (
+    lines = (
         select(
             _FEED.tx, _FEED.seq, _FEED.kind, _FEED.station_id, _FEED.evse_uid,
-            case((is_last, _FEED.at)).label("since"),
+            case((is_last, microseconds(_FEED.at))).label("since_us"),
         )
         .where(comes_before(dialect, (last_tx, before), (_FEED.tx, _FEED.seq)), _SETTLED)
         .order_by(_FEED.tx, _FEED.seq)
         .limit(bindparam("most"))
     )  # fmt: skip
+    return in_one_value(dialect, lines)
 
 
 async def first_after(session: AsyncSession, position: FeedPosition) -> datetime | None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from app.db.base import UtcDateTime
-from app.db.dialect import GivenRows, has_object, microseconds, upsert_on, wait_for_turn
+from app.db.dialect import GivenRows, has_object, in_one_value, microseconds, rows_of, upsert_on, wait_for_turn
 from app.stations.changes import EvsesOf
 from app.stations.model import EvseObservation
 from app.stations.status import expires_at
@@ -224,11 +224,11 @@ async def observed_of(session: AsyncSession, asked: EvsesOf) -> list[EvseObserva
     places = [(station_id, uid) for station_id, uids in asked.items() if None not in uids for uid in uids]
     found: list[EvseObservation] = []
     if whole:
-        rows = await session.execute(_all_observed(dialect.name), _STATIONS.parameters(dialect, zip(whole)))
-        found += map(EvseObservation._make, rows.all())
+        rows = await session.scalar(_all_observed(dialect.name), _STATIONS.parameters(dialect, zip(whole)))
+        found += map(EvseObservation._make, rows_of(rows))
     if places:
-        rows = await session.execute(_observed(dialect.name), _PLACES.parameters(dialect, places))
-        found += map(EvseObservation._make, rows.all())
+        rows = await session.scalar(_observed(dialect.name), _PLACES.parameters(dialect, places))
+        found += map(EvseObservation._make, rows_of(rows))
     return found
 
 
@@ -236,9 +236,8 @@ async def observed_of(session: AsyncSession, asked: EvsesOf) -> list[EvseObserva
 def _all_observed(dialect: str) -> Any:
     """Of stations."""
     columns, asked = _STATUS.c, _STATIONS.table(dialect)
-    return select(columns.station_id, columns.evse_uid, columns.status, *_TIMES).join(
-        asked, asked.c.station_id == columns.station_id
-    )
+    found = columns.station_id, columns.evse_uid, columns.status, *_TIMES
+    return in_one_value(dialect, select(*found).join(asked, asked.c.station_id == columns.station_id))
 
 
 @cache
@@ -247,10 +246,13 @@ def _observed(dialect: str) -> Any:
     columns, asked = _STATUS.c, _PLACES.table(dialect)
     is_asked = and_(columns.station_id == asked.c.station_id, columns.evse_uid == asked.c.evse_uid)
     found = asked.c.station_id, asked.c.evse_uid, columns.status, *_TIMES
-    return select(*found).select_from(asked).outerjoin(_STATUS, is_asked)
+    return in_one_value(dialect, select(*found).select_from(asked).outerjoin(_STATUS, is_asked))
 
 
-_TIMES = func.coalesce(microseconds(_STATUS.c.observed_at), 0), microseconds(_STATUS.c.expires_at)
+_TIMES = (
+    func.coalesce(microseconds(_STATUS.c.observed_at), 0).label("observed_us"),
+    microseconds(_STATUS.c.expires_at).label("expires_us"),
+)
 
 
 async def became_stale(

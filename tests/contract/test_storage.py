@@ -213,7 +213,7 @@ async def test_what_has_changed_is_found_without_looking_through_the_feed(sqlite
     def explain(connection: Any, _: object, statement: str, parameters: Any, *__: object) -> None:
         if not statement.startswith("EXPLAIN") and re.search("changes.seq [<>]|[<>] changes.seq", statement):
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            plans.append(plan.fetchall()[0].detail)
+            plans.append("; ".join(step.detail for step in plan.fetchall()))
 
     event.listen(Engine, "before_cursor_execute", explain)
     try:
