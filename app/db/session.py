@@ -1,8 +1,9 @@
 """Units of work: `open_session` is the one place that commits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, text
@@ -15,6 +16,9 @@ from app.db.engine import create_engine, create_threads_engine, with_driver
 from app.settings import Settings
 from app.utils import metrics
 
+Asked = ParamSpec("Asked")
+Found = TypeVar("Found")
+
 
 class Database:
     """One process's connections to one database. Close it in the event loop that used it."""
@@ -24,6 +28,7 @@ class Database:
         self._engine = create_engine(self.url)
         self._reading = self._engine.execution_options(read_only=True)
         self._in_threads = create_threads_engine(self.url)
+        self._reading_in_threads = self._in_threads.execution_options(read_only=True)
 
     @asynccontextmanager
     async def open_session(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
@@ -39,12 +44,28 @@ class Database:
             metrics.db_errors.inc()
             raise
 
+    async def read(
+        self, work: Callable[Concatenate[Session, Asked], Found], *asked: Asked.args, **named: Asked.kwargs
+    ) -> Found:
+        """Let `work` read in a session of its own. On SQLite in a thread, as its driver would go to one and back at
+        every step; on PostgreSQL not, as a thread that waits for a lost server could not be stopped."""
+        if self.url.get_backend_name() != "sqlite":
+            async with self.open_session(read_only=True) as session:
+                return await session.run_sync(work, *asked, **named)
+
+        def here() -> Found:
+            with self.open_session_here(read_only=True) as session:
+                return work(session, *asked, **named)
+
+        return await asyncio.to_thread(here)
+
     @contextmanager
-    def open_session_here(self) -> Iterator[Session]:
+    def open_session_here(self, *, read_only: bool = False) -> Iterator[Session]:
         """`open_session` for code that runs in a thread: of a short unit of work with several statements, going to
         the driver and back for each is most of the time in the event loop."""
+        engine = self._reading_in_threads if read_only else self._in_threads
         try:
-            with Session(self._in_threads, expire_on_commit=False) as session, session.begin():
+            with Session(engine, expire_on_commit=False) as session, session.begin():
                 yield session
         except PoolTimeoutError:
             metrics.db_errors.inc()

@@ -1,7 +1,7 @@
 """Reading for those who keep a copy of the catalogue: each call its own short, read-only unit of work."""
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,21 +34,27 @@ class Catalogue:
             return await feed.written_at(session, position)
 
     async def changes_after(self, position: FeedPosition, limit: int = feed.STRETCH) -> Changes | None:
-        async with self._reading() as session:
-            return await feed.changes_after(session, position, limit)
+        with _failing():
+            return await self._database.read(feed.changes_after, position, limit)
 
     async def get_many(self, ids: Collection[int], now: datetime) -> list[StoredStation]:
         async with self._reading() as session:
             return await repository.get_many(session, ids, now)
 
     async def observed_of(self, asked: EvsesOf) -> list[EvseObservation]:
-        async with self._reading() as session:
-            return await live.observed_of(session, asked)
+        with _failing():
+            return await self._database.read(live.observed_of, asked)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncSession]:
-        try:
+        with _failing():
             async with self._database.open_session(read_only=True) as session:
                 yield session
-        except (SQLAlchemyError, OSError) as error:
-            raise DatabaseUnavailableError(f"The database cannot be read: {type(error).__name__}.") from error
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        raise DatabaseUnavailableError(f"The database cannot be read: {type(error).__name__}.") from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, and_, bindparam, case, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from app.db.dialect import comes_before, in_one_value, microseconds, oldest_open_transaction, rows_of
 from app.stations.changes import FEED_START, Changes, FeedPosition
@@ -41,7 +42,7 @@ async def written_at(session: AsyncSession, position: FeedPosition) -> datetime 
     return at
 
 
-async def changes_after(session: AsyncSession, position: FeedPosition, limit: int = STRETCH) -> Changes | None:
+def changes_after(session: Session, position: FeedPosition, limit: int = STRETCH) -> Changes | None:
     """The changes since `position`, oldest first; `None` when some are no longer in the feed, or it says so itself:
     the reader must then read all stations anew.
 
@@ -49,8 +50,7 @@ async def changes_after(session: AsyncSession, position: FeedPosition, limit: in
     that follow was missed.
     """
     asked = {"last_tx": position.tx, "last_seq": position.seq, "before": position.seq - 1, "most": limit + 1}
-    found = await session.scalar(_from_the_last_on(session.get_bind().dialect.name), asked)
-    new = sorted(rows_of(found))
+    new = sorted(rows_of(session.scalar(_from_the_last_on(session.get_bind().dialect.name), asked)))
     since_us = None
     if new and (new[0][0], new[0][1]) == position:
         *_, since_us = new.pop(0)

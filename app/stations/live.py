@@ -217,17 +217,17 @@ async def count_by_source(session: AsyncSession, now: datetime) -> list[LiveCoun
     return [LiveCount(source, of_source - old, old) for source, of_source, old in rows]
 
 
-async def observed_of(session: AsyncSession, asked: EvsesOf) -> list[EvseObservation]:
+def observed_of(session: Session, asked: EvsesOf) -> list[EvseObservation]:
     """The newest of each of these EVSEs; where one is named, also if there is none."""
     dialect = session.get_bind().dialect
     whole = [station_id for station_id, uids in asked.items() if None in uids]
     places = [(station_id, uid) for station_id, uids in asked.items() if None not in uids for uid in uids]
     found: list[EvseObservation] = []
     if whole:
-        rows = await session.scalar(_all_observed(dialect.name), _STATIONS.parameters(dialect, zip(whole)))
+        rows = session.scalar(_all_observed(dialect.name), _STATIONS.parameters(dialect, zip(whole)))
         found += map(EvseObservation._make, rows_of(rows))
     if places:
-        rows = await session.scalar(_observed(dialect.name), _PLACES.parameters(dialect, places))
+        rows = session.scalar(_observed(dialect.name), _PLACES.parameters(dialect, places))
         found += map(EvseObservation._make, rows_of(rows))
     return found
 

@@ -49,7 +49,7 @@ async def stretch_after(session: AsyncSession, reached: Reached, now: datetime) 
     """What comes after that place; `None`: it is not known any more."""
     if reached.is_between or now - reached.stale_to >= LOOK_FOR_STALE_EVERY:
         return await _stale_after(session, reached, max(now, reached.stale_to))
-    changes = await feed.changes_after(session, reached.position, MAX_CHANGES)
+    changes = await session.run_sync(feed.changes_after, reached.position, MAX_CHANGES)
     if changes is None:
         return None
     stations = {station_id: reached.at(position) for station_id, position in changes.stations.items()}

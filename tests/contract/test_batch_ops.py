@@ -499,7 +499,7 @@ async def test_stations_get_derived_columns_and_change_records(database: Databas
             for source in ("orm", "test")
         ]
         ids = set(await session.scalars(select(Station.id).where(Station.external_id != "before")))
-        changes = await changes_after(session, position)
+        changes = await session.run_sync(changes_after, position)
     assert in_batches == by_orm
     assert changes is not None
     assert changes.stations.keys() == ids

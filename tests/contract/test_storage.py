@@ -98,7 +98,7 @@ async def test_equal_content_is_not_written_again(database: Database) -> None:
     assert (one.last_updated, two.last_updated, three.last_updated) == (NOW, LATER, LATER)
     assert two.created_at == NOW
     async with database.open_session() as session:
-        changes = await changes_after(session, position)
+        changes = await session.run_sync(changes_after, position)
     assert changes is not None
     assert changes.stations.keys() == {two.id, three.id}
 
@@ -177,13 +177,13 @@ async def test_every_way_to_write_is_in_the_change_feed(database: Database) -> N
     one, two, three = await read_all(database)
     async with database.open_session() as session:
         position = await current_position(session)
-        assert await changes_after(session, position) is not None
+        assert await session.run_sync(changes_after, position) is not None
     async with database.open_session() as session:
         await live.observe(session, "test", [Observation(one.id, "1", EvseStatus.CHARGING, NOW)], NOW)
         await session.execute(text("UPDATE stations SET title = 'by hand' WHERE external_id = '2'"))
         await session.execute(delete(Station).where(Station.external_id == "3"))
     async with database.open_session() as session:
-        changes = await changes_after(session, position)
+        changes = await session.run_sync(changes_after, position)
     assert changes is not None
     assert changes.stations.keys() == {one.id, two.id, three.id}
 
@@ -197,7 +197,7 @@ async def test_a_reader_takes_the_feed_in_pieces(database: Database) -> None:
     more = True
     while more:
         async with database.open_session() as session:
-            changes = await changes_after(session, position, limit=2)
+            changes = await session.run_sync(changes_after, position, 2)
         assert changes is not None
         assert len(changes.stations.keys()) <= 2
         seen |= changes.stations.keys()
@@ -218,7 +218,7 @@ async def test_what_has_changed_is_found_without_looking_through_the_feed(sqlite
     event.listen(Engine, "before_cursor_execute", explain)
     try:
         async with database.open_session() as session:
-            await changes_after(session, FEED_START)
+            await session.run_sync(changes_after, FEED_START)
             await first_after(session, FEED_START)
             await prune(session, NOW + timedelta(days=3_650))
     finally:
@@ -236,8 +236,8 @@ async def test_a_reader_whose_place_was_pruned_is_told_to_start_anew(database: D
     async with database.open_session() as session:
         new = await current_position(session)
         await prune(session, NOW + timedelta(days=3_650))
-        assert await changes_after(session, old) is None
-        up_to_date = await changes_after(session, new)
+        assert await session.run_sync(changes_after, old) is None
+        up_to_date = await session.run_sync(changes_after, new)
         assert up_to_date is not None
         assert up_to_date.stations.keys() == set()
 
@@ -261,10 +261,10 @@ async def test_a_late_commit_is_not_skipped(postgresql_url: str) -> None:
             other = StationCreate(source="other", external_id="fast", title="fast", longitude=0, latitude=1)
             await repository.store(session, "other", [other], NOW)
         async with database.open_session() as session:
-            between = await changes_after(session, position)
+            between = await session.run_sync(changes_after, position)
     assert between is not None
     async with database.open_session() as session:
-        after = await changes_after(session, between.position)
+        after = await session.run_sync(changes_after, between.position)
         ids = await repository.ids_of(session, "test", ["slow"]) | await repository.ids_of(session, "other", ["fast"])
     assert after is not None
     assert between.stations.keys() | after.stations.keys() == set(ids.values())
@@ -279,7 +279,7 @@ async def test_a_truncated_table_makes_readers_start_anew(postgresql_url: str) -
     async with database.open_session() as session:
         await session.execute(text("TRUNCATE stations CASCADE"))
     async with database.open_session() as session:
-        assert await changes_after(session, position) is None
+        assert await session.run_sync(changes_after, position) is None
     await database.close()
 
 
