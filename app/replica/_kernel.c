@@ -93,6 +93,7 @@ typedef struct {
     double west, south, east, north;
     uint64_t types; /* of which a connector must be one, a bit each from the lowest; 0: whatever it is */
     Traits any_of;  /* each of these words, unless it is empty, must meet the point's */
+    Traits enough;  /* a bit of these tells that a connector has what is asked for */
     int32_t has_box, status, min_power_w;
     int32_t code[CODES];
     int32_t unused;
@@ -112,6 +113,7 @@ typedef struct {
     double surely_inside, reach; /* squared chords: of the radius, less the margin; of what must still be looked at */
     double worst;                /* squared chord beyond which nothing gets into the heap */
     int is_counted;              /* whether all are looked at, not only the nearest */
+    int has_words;               /* whether some are asked for */
 } Search;
 
 /* ---- filters ---- */
@@ -128,6 +130,8 @@ static int in_box(const Query *q, const double *position) {
 static int has_connector(const Columns *c, const Query *q, int64_t row) {
     uint64_t types = q->types;
     if (!types && q->min_power_w == ANY && q->status == ANY) return 1;
+    for (int n = 0; n < TRAITS; n++)
+        if (q->enough.words[n] & c->station[row].traits.words[n]) return 1;
     for (int64_t n = c->written[row].first_connector, end = n + c->written[row].connector_count; n < end; n++) {
         if (types && (c->type[n] > 63 || !(types >> c->type[n] & 1))) continue;
         if (q->min_power_w != ANY && c->power_w[n] < q->min_power_w) continue;
@@ -143,13 +147,18 @@ static int has_text(const Columns *c, const Query *q, int64_t row) {
     return memmem(searched, (size_t)w->searched_size, q->text, (size_t)q->text_size) != NULL;
 }
 
+static int has_words(const Columns *c, const Query *q, int64_t row) {
+    for (int n = 0; n < CODES; n++)
+        if (q->code[n] != ANY && c->code[n][row] != q->code[n]) return 0;
+    return 1;
+}
+
+/* Whether it has all that is asked for, but for the words. */
 static int matches(Search *s, int64_t row) {
     const Columns *c = s->columns;
     const Query *q = s->query;
     if (!c->present[row]) return 0;
     if (q->status != ANY && c->station[row].status != q->status) return 0;
-    for (int n = 0; n < CODES; n++)
-        if (q->code[n] != ANY && c->code[n][row] != q->code[n]) return 0;
     if (q->has_box && !in_box(q, c->position + 2 * row)) return 0;
     if (!has_connector(c, q, row)) return 0;
     return !q->text_size || (s->texts++ < q->texts && has_text(c, q, row));
@@ -235,6 +244,7 @@ static int may_match(const Query *q, const Traits *traits) {
 static void consider(Search *s, int64_t row) {
     const Query *q = s->query;
     const Columns *c = s->columns;
+    if (s->has_words && !has_words(c, q, row)) return; /* first, as these columns are narrow */
     if (!may_match(q, &c->station[row].traits)) return;
     const double *at = c->station[row].at;
     double x = at[0] - q->origin[0], y = at[1] - q->origin[1], z = at[2] - q->origin[2];
@@ -600,6 +610,7 @@ static PyObject *answer(const View *view, const Query *query) {
     Search s = {view, &view->columns, query, malloc((size_t)(k + 1) * sizeof(Found)), 0, k, 0, 0,
                 query->radius_mm < 0 ? -1 : chord * chord - MARGIN - 1e-9 * chord, radius2, INFINITY, query->by_id || query->radius_mm >= 0};
     if (!s.heap) return PyErr_NoMemory();
+    for (int n = 0; n < CODES; n++) s.has_words |= query->code[n] != ANY;
     if (k || s.is_counted) look(&s);
     if (s.texts > query->texts) {
         free(s.heap);

@@ -19,14 +19,14 @@ from app.stations.query import Box, StationQuery
 
 _POINT = np.dtype([("at", np.float64, 3), ("row", np.int64)])
 _WHERE = struct.Struct("3d7q")
-_FILTERS = struct.Struct("4d4Q7i4x")
+_FILTERS = struct.Struct("4d7Q7i4x")
 """`Query` in the kernel."""
 _ANY = -2
 _NO_BOX = Box(0, 0, 0, 0)
 _EVERYWHERE = 0.0, 0.0, None
 _TO_BE_COUNTED = -1
 _FILTERING = StationQuery.model_fields.keys() - {"longitude", "latitude", "radius_km", "skip", "limit"}
-_NO_FILTERS = _FILTERS.pack(*_NO_BOX, *[0] * 4, False, *[_ANY] * 6)
+_NO_FILTERS = _FILTERS.pack(*_NO_BOX, *[0] * 7, False, *[_ANY] * 6)
 
 
 class CompiledSearch:
@@ -127,10 +127,12 @@ def _where(
 
 def _filters(query: StationQuery, codes: list[int | None]) -> bytes:
     power = None if query.min_power_kw is None else power_w(query.min_power_kw)
+    traits = wanted_traits(query, power)
     return _FILTERS.pack(
         *(query.box or _NO_BOX),
         wanted_types(query),
-        *wanted_traits(query, power),
+        *traits.needed,
+        *traits.enough,
         query.bbox is not None,
         _ANY if query.status is None else STATUS_CODE[query.status],
         _ANY if power is None else power,

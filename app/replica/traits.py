@@ -2,9 +2,11 @@
 
 Each station has three words: the types of its connectors and its status; its plugs; the plugs of its free EVSEs. A
 plug is a type of connector that gives at least so many kW, so that type and power, and whether it is free, are found
-together. Traits only leave out: what they let through is looked at.
+together. Traits leave out, and some let in; what they decide neither way is looked at.
 """
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +28,7 @@ TYPE_BITS = (1 << _FIRST_STATUS_BIT) - 1
 
 _LEVELS = 4
 _SLOTS = 64 // _LEVELS
-"""Types beyond so many share the bits of others."""
+"""Types beyond so many share the bits of the last."""
 _DC_W = (-1, 50_000, 150_000, 350_000)
 _AC_W = (-1, 11_000, 22_000, 43_000)
 """Least power of each level; the first is that of all, also where the power is not known."""
@@ -46,18 +48,42 @@ class Place(NamedTuple):
     """Its TYPE_BITS."""
 
 
-def wanted_traits(query: StationQuery, power_w: int | None) -> tuple[int, int, int]:
-    """For each word bits of which a station that matches has one; 0: it need not."""
+class WantedTraits(NamedTuple):
+    """For each of the three words."""
+
+    needed: tuple[int, int, int]
+    """Bits of which a station that matches has one; 0: it need not."""
+    enough: tuple[int, int, int]
+    """Bits of which any one says that a connector has all that is asked of type, power and status."""
+
+
+def wanted_traits(query: StationQuery, power_w: int | None) -> WantedTraits:
+    """`power_w`: the least power that is asked for; `None`: none is."""
     status = 0 if query.status is None else 1 << _FIRST_STATUS_BIT + STATUS_CODE[query.status]
-    plugs = 0
-    if query.connector or power_w is not None:
-        codes = [TYPE_CODE[kind] for kind in query.connector] or range(len(CONNECTOR_TYPES))
-        for code in set(codes):
-            level = max(n for n, least_w in enumerate(_LEAST_W_OF[code]) if least_w <= (power_w or 0))
-            plugs |= 1 << _LEVELS * (code % _SLOTS) + level
-    return (status, 0, plugs) if query.status is StationStatus.AVAILABLE else (status, plugs, 0)
+    needed, enough = _wanted_plugs(tuple(query.connector), -1 if power_w is None else power_w)
+    if not query.connector and power_w is None:
+        needed = 0
+    if query.status is StationStatus.AVAILABLE:
+        return WantedTraits((status, 0, needed), (0, 0, enough))
+    return WantedTraits((status, needed, 0), (0, 0 if query.status else enough, 0))
 
 
+@lru_cache(1_000)
+def _wanted_plugs(types: Sequence[ConnectorType], power_w: int) -> tuple[int, int]:
+    """Needed and enough, as in WantedTraits, of one of these types (none: of any) with at least this power."""
+    wanted = {TYPE_CODE[kind] for kind in types} or range(len(CONNECTOR_TYPES))
+    needed, too_little = 0, 0
+    for code, least_w in enumerate(_LEAST_W_OF):
+        first = _LEVELS * min(code, _SLOTS - 1)
+        for level in range(_LEVELS):
+            if code not in wanted or least_w[level] < power_w:
+                too_little |= 1 << first + level
+        if code in wanted:
+            needed |= 1 << first + max(n for n in range(_LEVELS) if least_w[n] <= power_w)
+    return needed, _ALL_PLUGS & ~too_little
+
+
+_ALL_PLUGS = (1 << 64) - 1
 _LEAST_W_OF: list[list[int]] = _LEAST_W.tolist()
 
 
@@ -81,7 +107,8 @@ def plugs(types: NDArray[np.uint8], power_w: NDArray[np.int32]) -> NDArray[np.ui
     """Of each connector; of what is none, none."""
     known = np.where(types == NO_CONNECTOR, 0, types)
     levels = (power_w[:, np.newaxis] >= _LEAST_W[known]) @ _LEVEL_BITS
-    return np.where(types == NO_CONNECTOR, 0, levels << _LEVELS * (known % _SLOTS)).astype(np.uint64)
+    slots = np.minimum(known, _SLOTS - 1)
+    return np.where(types == NO_CONNECTOR, 0, levels << _LEVELS * slots).astype(np.uint64)
 
 
 _LEVEL_BITS = 1 << np.arange(_LEVELS)
