@@ -65,7 +65,9 @@ typedef struct {
     const uint8_t *present;
     const double *position; /* longitude, latitude in degrees */
     const int32_t *code[CODES];
-    Traits *below;       /* by the middle of a range: the traits of all its points together */
+    Traits *below;        /* by the middle of a range: the traits of all its points together; */
+    const double *spread; /* the longest chord from it to any of them; */
+    int32_t *gone;        /* how many of them are not present any more */
     const uint8_t *word; /* of each EVSE: its state in the words for stations */
     const uint8_t *type;
     const int32_t *power_w, *evse; /* the latter from the station's first on */
@@ -74,6 +76,7 @@ typedef struct {
 } Columns;
 #define COLUMNS (sizeof(Columns) / sizeof(void *))
 #define BELOW (4 + CODES)
+#define GONE (BELOW + 2)
 
 typedef struct {
     Py_buffer held[COLUMNS];
@@ -114,6 +117,7 @@ typedef struct {
     double worst;                /* squared chord beyond which nothing gets into the heap */
     int is_counted;              /* whether all are looked at, not only the nearest */
     int has_words;               /* whether some are asked for */
+    int takes_all;               /* whether there is no filter */
 } Search;
 
 /* ---- filters ---- */
@@ -219,8 +223,8 @@ static void keep(Search *s, Found found) {
     }
 }
 
-static void count(Search *s) {
-    if (++s->total <= s->query->counted || s->query->by_id || !s->is_counted) return;
+static void count(Search *s, int64_t number) {
+    if ((s->total += number) <= s->query->counted || s->query->by_id || !s->is_counted) return;
     s->is_counted = 0;
     if (!s->k) s->reach = -1;
     else if (s->worst < s->reach) s->reach = s->worst;
@@ -251,18 +255,29 @@ static void consider(Search *s, int64_t row) {
     double chord2 = x * x + y * y + z * z;
     if (chord2 > s->reach || !matches(s, row)) return;
     if (q->by_id) {
-        count(s);
+        count(s, 1);
         keep(s, (Found){-1, c->station[row].id, row, chord2});
         return;
     }
     if (chord2 > s->worst && chord2 < s->surely_inside) {
-        count(s);
+        count(s, 1);
         return;
     }
     int64_t mm = distance_mm(at, q->origin);
     if (q->radius_mm >= 0 && mm > q->radius_mm) return;
-    count(s);
+    count(s, 1);
     keep(s, (Found){mm, c->station[row].id, row, chord2});
+}
+
+/* Count a range in which all points are within the radius, and none is as near as those of the page. */
+static int counted_whole(Search *s, int64_t begin, int64_t end, int64_t middle) {
+    const double *at = s->columns->station[middle].at, *origin = s->query->origin;
+    double x = at[0] - origin[0], y = at[1] - origin[1], z = at[2] - origin[2];
+    double chord = sqrt(x * x + y * y + z * z), spread = s->columns->spread[middle];
+    double nearest = chord - spread, farthest = chord + spread;
+    if (farthest * farthest >= s->surely_inside || nearest < 0 || nearest * nearest - MARGIN <= s->worst) return 0;
+    count(s, end - begin - s->columns->gone[middle]);
+    return 1;
 }
 
 /* `chord2` is a lower bound of the range's points: the squared distance to their half-spaces, by axis in `beyond`. */
@@ -272,6 +287,7 @@ static void visit(Search *s, int64_t begin, int64_t end, const double beyond[3],
     while (end - begin > LEAF) {
         int64_t middle = begin + (end - begin) / 2;
         if (!may_match(s->query, c->below + middle) || s->texts > s->query->texts) return;
+        if (s->takes_all && counted_whole(s, begin, end, middle)) return;
         int axis = c->station[middle].axis;
         double past = s->query->origin[axis] - c->station[middle].at[axis];
         int is_after_middle = past > 0;
@@ -343,6 +359,25 @@ static Traits both(Traits one, Traits other) {
     return one;
 }
 
+static double spread_of(const Station *stations, int64_t begin, int64_t end, int64_t middle) {
+    double longest2 = 0;
+    for (int64_t n = begin; n < end; n++) {
+        const double *a = stations[n].at, *b = stations[middle].at;
+        double x = a[0] - b[0], y = a[1] - b[1], z = a[2] - b[2];
+        longest2 = fmax(longest2, x * x + y * y + z * z);
+    }
+    return sqrt(longest2);
+}
+
+static void spread_out(const Station *stations, double *spread, int64_t begin, int64_t end) {
+    while (end - begin > LEAF) {
+        int64_t middle = begin + (end - begin) / 2;
+        spread[middle] = spread_of(stations, begin, end, middle);
+        spread_out(stations, spread, begin, middle);
+        begin = middle + 1;
+    }
+}
+
 static Traits unite(const Station *stations, Traits *below, int64_t begin, int64_t end) {
     Traits all = {{0}};
     if (end - begin <= LEAF) {
@@ -390,16 +425,22 @@ static PyObject *build(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* summarise(stations, below): unite the traits of each range of the tree. */
+/* summarise(stations, below, spread): of each range of the tree. */
 static PyObject *summarise(PyObject *self, PyObject *args) {
     (void)self;
-    Py_buffer stations, below;
-    if (!PyArg_ParseTuple(args, "y*w*", &stations, &below)) return NULL;
+    Py_buffer stations, below, spread;
+    if (!PyArg_ParseTuple(args, "y*w*w*", &stations, &below, &spread)) return NULL;
     int64_t size = stations.len / (int64_t)sizeof(Station);
-    int fits = below.len == size * (int64_t)sizeof(Traits);
-    if (fits) unite(stations.buf, below.buf, 0, size);
+    int fits = below.len == size * (int64_t)sizeof(Traits) && spread.len == size * (int64_t)sizeof(double);
+    if (fits) {
+        Py_BEGIN_ALLOW_THREADS
+        unite(stations.buf, below.buf, 0, size);
+        spread_out(stations.buf, spread.buf, 0, size);
+        Py_END_ALLOW_THREADS
+    }
     PyBuffer_Release(&stations);
     PyBuffer_Release(&below);
+    PyBuffer_Release(&spread);
     if (!fits) return PyErr_Format(PyExc_ValueError, "a tree has as many summaries as points");
     Py_RETURN_NONE;
 }
@@ -423,7 +464,7 @@ static PyObject *hold(PyObject *self, PyObject *args) {
     size_t held = 0;
     const void *start[COLUMNS];
     for (; held < COLUMNS; held++) {
-        int how = held == BELOW ? PyBUF_WRITABLE : PyBUF_SIMPLE;
+        int how = held == BELOW || held == GONE ? PyBUF_WRITABLE : PyBUF_SIMPLE;
         if (PyObject_GetBuffer(PyTuple_GetItem(columns, (Py_ssize_t)held), view->held + held, how)) break;
         start[held] = view->held[held].buf;
     }
@@ -440,19 +481,42 @@ static PyObject *hold(PyObject *self, PyObject *args) {
     return capsule;
 }
 
-/* restate(view, rows): the traits of these rows, as int64, have changed. */
-static PyObject *restate(PyObject *self, PyObject *args) {
-    (void)self;
+/* Let `change` go to those of the rows, as int64, that are in the tree. */
+static PyObject *for_rows(PyObject *args, void (*change)(const View *, int64_t)) {
     PyObject *capsule;
     Py_buffer rows;
     if (!PyArg_ParseTuple(args, "Oy*", &capsule, &rows)) return NULL;
     const View *view = PyCapsule_GetPointer(capsule, NULL);
     const int64_t *row = rows.buf, *end = row + rows.len / (int64_t)sizeof(int64_t);
     for (; view && row < end; row++)
-        if (*row < view->indexed) unite_again(&view->columns, 0, view->indexed, *row);
+        if (*row < view->indexed) change(view, *row);
     PyBuffer_Release(&rows);
     if (!view) return NULL;
     Py_RETURN_NONE;
+}
+
+static void restate_row(const View *view, int64_t row) { unite_again(&view->columns, 0, view->indexed, row); }
+
+static void forget_row(const View *view, int64_t row) {
+    for (int64_t begin = 0, end = view->indexed; end - begin > LEAF;) {
+        int64_t middle = begin + (end - begin) / 2;
+        view->columns.gone[middle]++;
+        if (row == middle) return;
+        if (row < middle) end = middle;
+        else begin = middle + 1;
+    }
+}
+
+/* restate(view, rows): the traits of these rows have changed. */
+static PyObject *restate(PyObject *self, PyObject *args) {
+    (void)self;
+    return for_rows(args, restate_row);
+}
+
+/* forget(view, rows): these rows are not present any more. */
+static PyObject *forget(PyObject *self, PyObject *args) {
+    (void)self;
+    return for_rows(args, forget_row);
 }
 
 /* ---- writing ---- */
@@ -611,6 +675,8 @@ static PyObject *answer(const View *view, const Query *query) {
                 query->radius_mm < 0 ? -1 : chord * chord - MARGIN - 1e-9 * chord, radius2, INFINITY, query->by_id || query->radius_mm >= 0};
     if (!s.heap) return PyErr_NoMemory();
     for (int n = 0; n < CODES; n++) s.has_words |= query->code[n] != ANY;
+    s.takes_all = query->radius_mm >= 0 && !query->by_id && !s.has_words && !query->types && query->min_power_w == ANY &&
+                  query->status == ANY && !query->has_box && !query->text_size;
     if (k || s.is_counted) look(&s);
     if (s.texts > query->texts) {
         free(s.heap);
@@ -659,6 +725,7 @@ static PyMethodDef METHODS[] = {
     {"summarise", summarise, METH_VARARGS, NULL},
     {"hold", hold, METH_VARARGS, NULL},
     {"restate", restate, METH_VARARGS, NULL},
+    {"forget", forget, METH_VARARGS, NULL},
     {"nearest", nearest, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

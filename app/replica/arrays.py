@@ -39,6 +39,9 @@ class ArraySearch:
     def restated(self, rows: Rows) -> None:
         """States are looked at as they are."""
 
+    def forgotten(self, rows: Rows) -> None:
+        """So is who is present."""
+
     def listed(self, query: StationQuery, present: int) -> Answer:
         rows = self._columns.matching(query, self._columns.all_rows())
         end = query.skip + query.limit

@@ -45,7 +45,7 @@ _LOOKED_AT = np.dtype(
         ("traits", "u8", 3),  # see traits.py
         ("id", "i8"),
         ("status", "u1"),
-        ("axis", "u1"),  # this and `below` belong to the compiled search
+        ("axis", "u1"),  # this, `below`, `spread` and `gone` belong to the compiled search
     ],
     align=True,
 )
@@ -72,6 +72,8 @@ _STATIONS: Types = {
     "position": ("f8", (2,)),  # longitude and latitude in degrees
     **dict.fromkeys(WORDS, "i4"),
     "below": ("u8", (3,)),
+    "spread": "f8",
+    "gone": "i4",
     "evse_count": "i8",
     "content_version": "u8",
     "expires_us": "i8",  # when a status of the station ceases to hold
@@ -99,7 +101,7 @@ TABLES = {"stations": _STATIONS, "evses": _EVSES, "connectors": _CONNECTORS, "te
 _TEXT_SIZES = ("fixed_size", "live_size", "searched_size")
 _CONNECTOR = np.dtype([("type", np.uint8), ("power_w", np.int32), ("status", np.uint8), ("seen_s", np.uint32)])
 
-_FOR_THE_KERNEL = ("looked_at", "written", "present", "position", *WORDS, "below")
+_FOR_THE_KERNEL = ("looked_at", "written", "present", "position", *WORDS, "below", "spread", "gone")
 _SPARE = 4_096
 _PIECE = 10_000
 """Rows that are looked at together, so that what is made on the way takes little memory."""
@@ -185,7 +187,7 @@ class Columns:
             "content_version": np.array(
                 [content_version(*each) for each in zip(stations, fragments, strict=True)], np.uint64
             ),
-            **dict.fromkeys(("axis", BY_ID, IDS, *BY_WORD.values()), zero),
+            **dict.fromkeys(("axis", "spread", "gone", BY_ID, IDS, *BY_WORD.values()), zero),
             "below": np.zeros((len(stations), 3), np.uint64),
             **dict.fromkeys(("status", "version", "free_count", "updated_us", "expires_us", "stale_us"), zero),
         }

@@ -42,7 +42,8 @@ class CompiledSearch:
         arranged = columns.arranged(points["row"], allocate)
         arranged.sum_up(arranged.all_rows(), now_us)
         arranged.stations["axis"][:] = axes
-        _kernel.summarise(arranged.stations["looked_at"], arranged.stations["below"])
+        _kernel.summarise(*(arranged.stations[name] for name in ("looked_at", "below", "spread")))
+        arranged.stations["gone"][:] = 0
         RowOrders.arrange(arranged)
         return arranged
 
@@ -72,6 +73,9 @@ class CompiledSearch:
 
     def restated(self, rows: Rows) -> None:
         _kernel.restate(self._view(), np.asarray(rows, np.int64))
+
+    def forgotten(self, rows: Rows) -> None:
+        _kernel.forget(self._view(), np.asarray(rows, np.int64))
 
     def _answer(
         self, query: StationQuery, longitude: float, latitude: float, radius_km: float | None, *, by_id: bool

@@ -44,6 +44,9 @@ class Search(Protocol):
     def restated(self, rows: Rows) -> None:
         """What is observed of these rows has changed."""
 
+    def forgotten(self, rows: Rows) -> None:
+        """These rows are not present any more."""
+
 
 class SearchClass(Protocol):
     """Makes a Search."""
@@ -161,6 +164,7 @@ class Replica:
     def _forget(self, ids: Sequence[int]) -> None:
         rows = self._rows.pop(ids)
         self._columns.stations["present"][rows] = False
+        self._search.forgotten(rows)
         if self._rebuild:
             self._rebuild.rewritten.update(ids)
 
@@ -179,7 +183,8 @@ class Replica:
     def end_rebuild(self, rebuild: "Rebuild") -> None:
         """Put the new columns in the place of the old, with what has changed meanwhile."""
         old, new, rows = self._columns, rebuild.columns, rebuild.rows
-        new.stations["present"][rows.pop(rebuild.rewritten)] = False
+        gone = rows.pop(rebuild.rewritten)
+        new.stations["present"][gone] = False
         restated = list(rebuild.restated - rebuild.rewritten)
         mine, theirs = rows.find(restated), self._rows.find(restated)
         is_here = (mine >= 0) & (theirs >= 0)  # a feed tells of stations too that are gone
@@ -191,6 +196,7 @@ class Replica:
         new.extend_from(old, self._rows.find(written))
         rows.put(written, size)
         self._rows = rows
+        self._search.forgotten(gone)
         self._search.restated(mine)
 
     def rebuild(self, now: datetime | None = None) -> None:

@@ -28,8 +28,8 @@ from tests.make import evse_state, stored
 EXAMPLES = int(os.environ.get("VOLTWAY_EXAMPLES", "150"))
 HARD_LONGITUDES = (-180.0, -179.9999, -1e-9, 0.0, 1e-9, 90.0, 179.9999, 180.0)
 HARD_LATITUDES = (-90.0, -89.9999, -1e-9, 0.0, 1e-9, 45.0, 89.9999, 90.0)
-TYPES = (ConnectorType.CCS2, ConnectorType.TYPE2, ConnectorType.MCS)
-POWERS = (None, 11.0, 22.0, 150.0)
+TYPES = (ConnectorType.CCS2, ConnectorType.TYPE2, ConnectorType.MCS, ConnectorType.THREE_PHASE, ConnectorType.OTHER)
+POWERS = (None, 11.0, 22.0, 50.0, 149.999, 150.0)
 
 ENGINES = (False, True) if HAS_KERNEL else (False,)
 """Whether the search is the compiled one."""
@@ -186,6 +186,34 @@ def test_nearest_equals_brute_force(
         longitude=longitude, latitude=latitude, radius_km=radius_km, skip=skip, limit=limit, **wanted
     )
     _check(_replica(stations, compiled), stations, query)
+
+
+@settings(max_examples=EXAMPLES // 15, deadline=None)
+@given(seed=st.integers(0), compiled=engines)
+def test_whoever_is_within_a_radius_is_counted_also_when_some_are_gone(seed: int, compiled: bool) -> None:
+    """Of so many stations that whole parts of the tree are counted without a look at each."""
+    random = Random(seed)  # noqa: S311 - not for secrets
+
+    def some(number: int) -> StoredStation:
+        place = (13.4, 52.5) if random.random() < 0.1 else (random.gauss(13.4, 0.3), random.gauss(52.5, 0.2))
+        return stored(number, *place, [])
+
+    present = {number: some(number) for number in range(1, 1_001)}
+    replica = Replica(lambda station: Fragment(b'{"id":%d' % station.id, b""), compiled)
+    replica.put(list(present.values()))
+    replica.rebuild()
+    for _ in range(3):
+        moved = [some(number) for number in random.sample(range(1, 1_050), 30)]
+        replica.put(moved)
+        present |= {station.id: station for station in moved}
+        gone = random.sample(sorted(present), 30)
+        replica.remove(gone)
+        for number in gone:
+            del present[number]
+        for radius_km in (0.001, 1, 5, 20, 60, 20_000):
+            longitude, latitude = random.choice(((13.4, 52.5), (random.gauss(13.4, 0.3), random.gauss(52.5, 0.2))))
+            query = StationQuery(longitude=longitude, latitude=latitude, radius_km=radius_km, limit=20)
+            _check(replica, list(present.values()), query)
 
 
 @settings(max_examples=EXAMPLES // 3, deadline=None)
