@@ -40,11 +40,13 @@ def _rivals() -> Iterator[Opened]:
 
 
 def _rows(search: Search, places: Places, rival: Rival, rounds: int, seconds: float) -> Iterator[list[str]]:
-    """For queries without filters, and for those with some."""
+    """For the nearest anywhere, for those within a radius, and for queries with filters."""
     queries = mix(_QUERIES)
+    plain = [query for query in queries if is_plain(query)]
     for what, asked in {
-        "plain": [query for query in queries if is_plain(query)],
-        "filtered": [query for query in queries if not is_plain(query)],
+        "nearest": [query for query in plain if query.radius_km is None],
+        "within a radius": [query for query in plain if query.radius_km is not None],
+        "with filters": [query for query in queries if not is_plain(query)],
     }.items():
         if check(places, search, rival, asked[:_CHECKED]):
             waiting = cycle(asked)
