@@ -157,6 +157,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 async def _load(follower: Follower) -> None:
+    _look_no_more_at_what_lasts()
     try:
         await follower.catch_up()
     except DatabaseUnavailableError as error:
@@ -164,8 +165,8 @@ async def _load(follower: Follower) -> None:
 
 
 def _look_no_more_at_what_lasts() -> None:
-    """The garbage collector would go through all modules again and again, which took a fifth of the time of following
-    changes."""
+    """The garbage collector would go through all modules again and again, which took a third of the time of loading,
+    and a fifth of that of following changes."""
     gc.collect()
     gc.freeze()
 

@@ -13,9 +13,9 @@ from app.db.migrate import check_for_drift, migrate, require_current
 from app.errors import SchemaMissingError
 from app.stations import Station, StationCreate, live, repository
 from app.stations.changes import FEED_START
-from app.stations.feed import changes_after, current_position, first_after, prune
+from app.stations.feed import changes_after, current_position, first_after, prune, written_at
 from app.stations.live import Observation
-from app.stations.model import StoredStation
+from app.stations.model import Evse, StoredStation
 from app.stations.repository import Written
 from app.stations.tables import Change
 from app.stations.vocabulary import Access, EvseStatus
@@ -186,6 +186,27 @@ async def test_every_way_to_write_is_in_the_change_feed(database: Database) -> N
         changes = await session.run_sync(changes_after, position)
     assert changes is not None
     assert changes.stations.keys() == {one.id, two.id, three.id}
+    assert changes.rewritten == {two.id, three.id}
+    assert changes.restated[one.id] == {"1"}
+
+
+async def test_a_change_names_the_evse_unless_several_change_at_once(database: Database) -> None:
+    evses = tuple(Evse(uid=uid) for uid in "123")
+    await store(database, station("1", evses=evses), station("2", evses=evses))
+    one, two = await read_all(database)
+    async with database.open_session() as session:
+        position = await current_position(session)
+    async with database.open_session() as session:
+        seen = [(one.id, "1"), (two.id, "2"), (two.id, "3")]
+        await live.observe(session, "test", [Observation(*each, EvseStatus.CHARGING, NOW) for each in seen], NOW)
+    async with database.open_session() as session:
+        changes = await session.run_sync(changes_after, position)
+    assert changes is not None
+    several = {"2", "3"} if database.url.get_backend_name() == "sqlite" else {None}
+    assert changes.restated == {one.id: {"1"}, two.id: several}
+    assert changes.since is not None
+    async with database.open_session() as session:
+        assert changes.since == await written_at(session, position)
 
 
 async def test_a_reader_takes_the_feed_in_pieces(database: Database) -> None:

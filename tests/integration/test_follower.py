@@ -14,9 +14,10 @@ from app.stations import Station, live, repository, runs
 from app.stations.catalogue import Catalogue
 from app.stations.feed import prune
 from app.stations.live import Observation
+from app.stations.model import Connector, Evse
 from app.stations.query import StationQuery
 from app.stations.tables import Change
-from app.stations.vocabulary import EvseStatus
+from app.stations.vocabulary import ConnectorType, EvseStatus
 from tests.make import FACTS, NOW, station
 
 
@@ -166,6 +167,33 @@ async def test_a_live_status_is_shown_until_it_is_too_old(
     available = StationQuery.model_validate({"status": "available"})
     assert follower.replica.search(available).body == b"[]"
     assert follower.replica.age(clock.now) == []  # told of once, not at every poll
+
+
+async def test_states_of_one_evse_or_of_several_come_and_go(database: Database, follower: Follower) -> None:
+    evses = tuple(Evse(uid=uid, connectors=(Connector(type=ConnectorType.CCS2),)) for uid in "123")
+    await _store(database, "a", "b", evses=evses)
+    async with database.open_session() as session:
+        a, b = (await repository.ids_of(session, "test", ["a", "b"])).values()
+    await follower.catch_up()
+    for told, forgotten in (
+        ([(a, "1", EvseStatus.AVAILABLE)], ""),
+        ([(a, "2", EvseStatus.CHARGING), (a, "3", EvseStatus.OUTOFORDER), (b, "2", EvseStatus.AVAILABLE)], ""),
+        ([(b, "2", EvseStatus.CHARGING)], "evse_uid = '1'"),
+        ([(b, "1", EvseStatus.AVAILABLE), (b, "no such EVSE", EvseStatus.AVAILABLE)], "evse_uid IN ('2', '3')"),
+    ):
+        async with database.open_session() as session:
+            await live.observe(session, "test", [Observation(*each, NOW) for each in told], NOW)
+        await follower.catch_up()
+        async with database.open_session() as session:
+            if forgotten:
+                await session.execute(text(f"DELETE FROM evse_status WHERE {forgotten}"))
+        await follower.catch_up()
+        anew = Follower(Catalogue(database), render.summary, follower._now)
+        await anew.catch_up()
+        assert [follower.replica.version_of(each) for each in (a, b)] == [
+            anew.replica.version_of(each) for each in (a, b)
+        ]
+        assert follower.replica.search(StationQuery()) == anew.replica.search(StationQuery())
 
 
 async def test_a_word_written_by_hand_poisons_nothing(database: Database, follower: Follower) -> None:
