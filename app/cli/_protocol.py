@@ -1,7 +1,7 @@
 """HTTP/1.1 for uvicorn: httptools, with the limits that it lacks and answers that say what was wrong."""
 
 import logging
-from asyncio import BaseTransport, Transport
+from asyncio import AbstractEventLoop, BaseTransport, Transport
 from http import HTTPStatus
 from typing import cast
 from weakref import WeakSet
@@ -31,6 +31,35 @@ class _RefusedError(Exception):
         self.status = status
 
 
+class _OneWrite:
+    """A connection on which the head of an answer waits for the body, but not beyond the loop's next turn: two calls
+    of the system, and two packets, would wake the client twice."""
+
+    def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.writelines((held, data))
+        else:
+            self._held = data
+            self._loop.call_soon(self.flush)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def flush(self) -> None:
+        """What is held waits no more."""
+        if self._held and not self.is_closing():
+            self._transport.write(self._held)
+        self._held = b""
+
+
 class LimitedHttpProtocol(HttpToolsProtocol):
     """uvicorn's, but a head has limits, a refusal is a problem document, nobody is waited for without end, and a
     process that stops answers what is on its way.
@@ -50,6 +79,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(cast("Transport", transport))
+        self._one_write = _OneWrite(self.transport, self.loop)
         if self.server_state not in _swept:
             _swept.add(self.server_state)
             sweep(self.loop, cast("set[Connection]", self.connections))
@@ -76,6 +106,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._heads += 1
         self._unfinished_bytes = 0
         super().on_headers_complete()
+        self.cycle.transport = cast("Transport", self._one_write)
         if self._stopping:
             self.cycle.keep_alive = False
 
@@ -145,6 +176,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._answer(why)
 
     def _answer(self, why: _RefusedError) -> None:
+        self._one_write.flush()
         problem, document = problem_of(why.status, str(why))
         client = self.client and self.client[0]
         logger.info("request_refused", extra={"client": client, "status": why.status.value, "reason": str(why)})

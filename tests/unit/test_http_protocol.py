@@ -21,6 +21,7 @@ from app.cli.serve import OPTIONS
 FASTER = 20
 large_sent = Event()
 """Or its reader has gone, so that nobody waits for it to be."""
+head_read = Event()
 GET = b"GET /plain HTTP/1.1\r\nHost: x\r\n"
 
 
@@ -30,7 +31,7 @@ class FastLoop(asyncio.SelectorEventLoop):
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Echoes; `/large` answers with 100 MB, `/slow` after a minute."""
+    """Echoes; `/large` answers with 100 MB, `/slow` after a minute, `/late` with a body once the head was read."""
     body = b""
     while True:
         message = await receive()
@@ -42,6 +43,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"] == "/slow":
         await asyncio.sleep(2 * Wait.REQUEST.value)
     await send({"type": "http.response.start", "status": 200, "headers": []})
+    if scope["path"] == "/late":
+        await asyncio.to_thread(head_read.wait, 20)
     if scope["path"] == "/large":
         for _ in range(2):
             await send({"type": "http.response.body", "body": b"x" * 50_000_000, "more_body": True})
@@ -131,6 +134,29 @@ def test_an_upgrade_to_http_2_is_answered_as_http_1(connection: socket.socket, b
     assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
     connection.sendall(GET + b"Connection: close\r\n\r\n")
     assert b"HTTP/1.1 200 " in _rest(connection)
+
+
+def test_head_and_body_come_in_one_piece(connection: socket.socket) -> None:
+    for _ in range(10):
+        connection.sendall(GET + b"\r\n")
+        head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert body == b"3\r\nGET\r\n0\r\n\r\n"
+
+
+def test_a_head_does_not_wait_for_a_body_that_comes_later(connection: socket.socket) -> None:
+    connection.sendall(GET.replace(b"/plain", b"/late") + b"\r\n")
+    assert connection.recv(65_536).endswith(b"\r\n\r\n")
+    head_read.set()
+    assert b"GET" in connection.recv(65_536)
+
+
+def test_the_answer_to_head_is_whole_before_garbage_is_refused(connection: socket.socket) -> None:
+    connection.sendall(GET.replace(b"GET", b"HEAD") + b"\r\n")
+    connection.sendall(b"garbage\r\n\r\n")
+    answers = _rest(connection)
+    assert answers.startswith(b"HTTP/1.1 200")
+    assert answers.count(b"HTTP/1.1 400") == 1
 
 
 def test_what_was_asked_before_garbage_is_answered(connection: socket.socket) -> None:
