@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from app.replica.states import mixed_number
+from app.replica.states import mixed_in_turn
 
 
 class Answer(NamedTuple):
@@ -22,7 +22,4 @@ class Answer(NamedTuple):
 
 def page_version(versions: Iterable[int], total: int | None, more: bool) -> int:
     """Of a page of stations that have these versions."""
-    version = mixed_number(2 * (0 if total is None else total + 1) + more)
-    for of_station in versions:
-        version = mixed_number(version ^ of_station)
-    return version
+    return mixed_in_turn((2 * (0 if total is None else total + 1) + more, *versions))

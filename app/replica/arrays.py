@@ -2,16 +2,16 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 
 from app.replica import limits
 from app.replica.answer import Answer, page_version
 from app.replica.columns import Columns
-from app.replica.sphere import CHORD_MARGIN, Rows, Vectors, chord_of, distances_mm, unit_vectors
+from app.replica.sphere import CHORD_MARGIN, Rows, Vectors, chord_of, distances_mm, unit_vector
 from app.replica.table import Allocate
 from app.stations.query import StationQuery
 
-_FIRST_NEIGHBOURS = 64
+_FIRST_NEIGHBOURS, _SPARE_NEIGHBOURS = 64, 16
 _MOST_TEXTS = 50_000
 """That are kept: some 40 MB."""
 _DOT_MARGIN = 1e-12
@@ -27,7 +27,8 @@ class ArraySearch:
         self._columns = columns
         self._index = SphereIndex(columns.stations["at"].copy())
         self.size = self._index.size
-        self._texts: dict[tuple[int, int], bytes] = {}
+        self._texts: dict[int, bytes] = {}
+        """By the stations' versions."""
 
     @staticmethod
     def indexed(columns: Columns, rows: Rows, now_us: int, allocate: Allocate) -> Columns:
@@ -46,11 +47,12 @@ class ArraySearch:
         rows = self._columns.matching(query, self._columns.all_rows())
         end = query.skip + query.limit
         page = rows[np.argsort(self._columns.stations["id"][rows])][query.skip : end]
-        items = [text + b"}" for text in self._written(page)]
-        return self._page(items, page, total=len(rows), more=end < len(rows))
+        versions = self._versions(page)
+        items = [text + b"}" for text in self._written(page, versions)]
+        return _page(items, versions, total=len(rows), more=end < len(rows))
 
     def nearest(self, query: StationQuery, longitude: float, latitude: float) -> Answer:
-        origin = unit_vectors(np.array(longitude), np.array(latitude))
+        origin = np.array(unit_vector(longitude, latitude))
         if query.radius_km is None:
             return self._anywhere(query, origin)
         return self._within_radius(query, origin, query.radius_km)
@@ -66,7 +68,9 @@ class ArraySearch:
     def _anywhere(self, query: StationQuery, origin: Vectors) -> Answer:
         """Look at ever more of the nearest until enough of them match."""
         wanted = query.skip + query.limit + 1  # one more tells whether there is a next page
-        k = max(_FIRST_NEIGHBOURS, wanted + _FIRST_NEIGHBOURS // 4)
+        k = wanted + _SPARE_NEIGHBOURS
+        if query.is_filtered:
+            k = max(k, _FIRST_NEIGHBOURS)
         while True:
             whole = 2 * k >= self._index.size
             near = self._columns.all_rows() if whole else self._nearer(origin, k)
@@ -78,8 +82,9 @@ class ArraySearch:
         return self._ranked(query, rows, distances_mm(self._columns.stations["at"][rows], origin), total=None)
 
     def _closest(self, rows: Rows, origin: Vectors, k: int) -> Rows:
-        """The k nearest of the rows and all that are as near as the last of them, by a quick, rough measure."""
-        if len(rows) <= k:
+        """The k nearest of the rows and all that are as near as the last of them, by a quick, rough measure; or some
+        more, where that takes less time."""
+        if len(rows) <= k + _FIRST_NEIGHBOURS:
             return rows
         nearness: NDArray[np.float64] = self._columns.stations["at"][rows] @ origin
         threshold = float(np.partition(nearness, -k)[-k]) - _DOT_MARGIN
@@ -88,27 +93,29 @@ class ArraySearch:
     def _ranked(self, query: StationQuery, rows: Rows, distance_mm: NDArray[np.int64], total: int | None) -> Answer:
         end = query.skip + query.limit
         order = np.lexsort((self._columns.stations["id"][rows], distance_mm))[query.skip : end]
+        page = rows[order]
+        versions = self._versions(page)
         items = [
-            b'%b,"distance_km":%d.%06d}' % (text, *divmod(mm, 1_000_000))
-            for text, mm in zip(self._written(rows[order]), distance_mm[order].tolist(), strict=True)
+            b'%b,"distance_km":%.6f}' % (text, mm / 1e6)
+            for text, mm in zip(self._written(page, versions), distance_mm[order].tolist(), strict=True)
         ]
-        return self._page(items, rows[order], total, more=end < len(rows))
+        return _page(items, versions, total, more=end < len(rows))
 
-    def _page(self, items: list[bytes], rows: Rows, total: int | None, more: bool) -> Answer:
-        version = page_version(self._columns.stations["version"][rows].tolist(), total, more)
-        return Answer(b"[%b]" % b",".join(items), total, more, version)
+    def _versions(self, rows: Rows) -> list[int]:
+        versions: list[int] = self._columns.stations["version"][rows].tolist()
+        return versions
 
-    def _written(self, rows: Rows) -> list[bytes]:
-        """What is written of popular stations is kept until they change."""
-        known, versions = self._texts, self._columns.stations["version"][rows].tolist()
+    def _written(self, rows: Rows, versions: list[int]) -> list[bytes]:
+        """What is written of popular stations is kept until they change, and then have other versions."""
+        known = self._texts
         if len(known) > _MOST_TEXTS:
             known.clear()
-        asked = list(zip(rows.tolist(), versions, strict=True))
-        missing = [key for key in asked if key not in known]
-        if missing:
-            written = self._columns.written(np.array([row for row, _ in missing]))
-            known.update(zip(missing, written, strict=True))
-        return [known[key] for key in asked]
+        try:
+            return [known[version] for version in versions]
+        except KeyError:
+            missing = [n for n, version in enumerate(versions) if version not in known]
+            known.update(zip([versions[n] for n in missing], self._columns.written(rows[missing]), strict=True))
+            return [known[version] for version in versions]
 
     def _nearer(self, origin: Vectors, k: int) -> Rows:
         """All rows that are nearer than the k-th nearest of the indexed."""
@@ -127,18 +134,23 @@ class ArraySearch:
         return np.concatenate([self._index.within(origin, chord), near])
 
 
+def _page(items: list[bytes], versions: list[int], total: int | None, more: bool) -> Answer:
+    return Answer(b"[%b]" % b",".join(items), total, more, page_version(versions, total, more))
+
+
 class SphereIndex:
     """Answers which of a fixed set of points are near a place."""
 
     def __init__(self, points: Vectors) -> None:
-        self._tree = KDTree(points, balanced_tree=False, compact_nodes=False)
+        self._tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
         self.size = len(points)
 
     def nearer(self, origin: Vectors, k: int) -> tuple[Rows, float]:
         """All points that are nearer than the k-th nearest, 1 <= k <= size, and the chord to that one."""
-        chords, rows = (np.asarray(each) for each in self._tree.query(origin, k=k))
+        found = self._tree.query(origin, k=k)
+        chords, rows = np.asarray(found[0]), np.asarray(found[1], np.intp)
         chord = float(chords[-1]) - CHORD_MARGIN  # those as near as that one are not all among them
-        return rows[chords < chord].astype(np.intp), chord
+        return rows[chords < chord], chord
 
     def within(self, origin: Vectors, chord: float) -> Rows:
         """All points not farther than `chord`, in no particular order."""

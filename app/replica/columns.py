@@ -272,6 +272,8 @@ class Columns:
         """Those of the rows that are present and pass every filter of the query."""
         stations = self.stations
         rows = rows[stations["present"][rows]]
+        if not query.is_filtered:
+            return rows
         for name, code in zip(WORDS, self.codes_of(query), strict=True):
             if code is not None:
                 rows = rows[stations[name][rows] == code]

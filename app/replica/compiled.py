@@ -25,7 +25,6 @@ _ANY = -2
 _NO_BOX = Box(0, 0, 0, 0)
 _EVERYWHERE = 0.0, 0.0, None
 _TO_BE_COUNTED = -1
-_FILTERING = StationQuery.model_fields.keys() - {"longitude", "latitude", "radius_km", "skip", "limit"}
 _NO_FILTERS = _FILTERS.pack(*_NO_BOX, *[0] * 7, False, *[_ANY] * 6)
 
 
@@ -59,7 +58,7 @@ class CompiledSearch:
         return self._answer(query, longitude, latitude, query.radius_km, by_id=False)
 
     def listed(self, query: StationQuery, present: int) -> Answer:
-        if query.model_fields_set.isdisjoint(_FILTERING):
+        if not query.is_filtered:
             return self._all(query, present)
         where = _EVERYWHERE if query.box is None else cap_around(query.box)
         return self._answer(query, *where, by_id=True)
@@ -81,7 +80,7 @@ class CompiledSearch:
         self, query: StationQuery, longitude: float, latitude: float, radius_km: float | None, *, by_id: bool
     ) -> Answer:
         where = _where(query, longitude, latitude, radius_km, by_id=by_id)
-        if query.model_fields_set.isdisjoint(_FILTERING):
+        if not query.is_filtered:
             return Answer(*_kernel.nearest(self._view(), where + _NO_FILTERS, b"", None))
         codes = self._columns.codes_of(query)
         text = b"" if query.q is None else folded_text(query.q)

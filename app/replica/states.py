@@ -3,6 +3,7 @@
 The rules are those of `app.stations.status`, asked once for each combination that there is.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import compress
 
@@ -89,11 +90,15 @@ def mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return bits ^ bits >> np.uint64(31)
 
 
-def mixed_number(bits: int) -> int:
-    """One of them."""
-    bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 & _ALL_BITS
-    bits = (bits ^ bits >> 27) * 0x94D049BB133111EB & _ALL_BITS
-    return bits ^ bits >> 31
+def mixed_in_turn(numbers: Iterable[int]) -> int:
+    """One number of 64 bits for several, which depends on their order too."""
+    bits = 0
+    for number in numbers:
+        bits ^= number
+        bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 & _ALL_BITS
+        bits = (bits ^ bits >> 27) * 0x94D049BB133111EB & _ALL_BITS
+        bits ^= bits >> 31
+    return bits
 
 
 _ALL_BITS = (1 << 64) - 1

@@ -153,6 +153,14 @@ class StationQuery(Parameters):
     def box(self) -> Box | None:
         return None if self.bbox is None else parse_box(self.bbox)
 
+    @property
+    def is_filtered(self) -> bool:
+        """Whether something is asked of a station but where it is from the position."""
+        return not self.model_fields_set.isdisjoint(_FILTERS)
+
+
+_FILTERS = StationQuery.model_fields.keys() - {"longitude", "latitude", "radius_km", "skip", "limit"}
+
 
 def _missing(parameter: str, why: str) -> PydanticCustomError:
     return PydanticCustomError("missing", "{why}", {"why": why, "parameter": parameter})
