@@ -152,8 +152,10 @@ class _Fork(Process):
 
     def start(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # or the child might take one for its supervisor's
-        super().start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
     def target(self, sockets: list[socket] | None = None) -> None:
         """In that process."""
