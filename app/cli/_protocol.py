@@ -44,7 +44,7 @@ class _OneWrite:
     def write(self, data: bytes) -> None:
         if self._held:
             held, self._held = self._held, b""
-            self._transport.writelines((held, data))
+            self._transport.write(held + data)  # `writelines` of Python 3.12 does not tell when its buffer is full
         else:
             self._held = data
             self._loop.call_soon(self.flush)
