@@ -78,20 +78,19 @@ class _PostgresqlBell:
     async def wait(self, longest_s: float) -> None:
         deadline = time.monotonic() + longest_s
         try:
-            async with asyncio.timeout(longest_s):
-                connection = self._connection or await self._listen()
-            left_s = max(deadline - time.monotonic(), 0.0)
-            async for _ in connection.notifies(timeout=left_s, stop_after=1):
+            if self._connection is None:
+                async with asyncio.timeout(longest_s):
+                    await self._listen()
+                return  # nobody has heard what was committed before
+            async for _ in self._connection.notifies(timeout=longest_s, stop_after=1):
                 await asyncio.sleep(_BURST_S)
         except (psycopg.Error, OSError, TimeoutError):
             await self.close()
             await asyncio.sleep(max(deadline - time.monotonic(), 0.0))
 
-    async def _listen(self) -> psycopg.AsyncConnection:
-        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
-        self._connection = connection
-        await connection.execute(f"LISTEN {CHANNEL}")
-        return connection
+    async def _listen(self) -> None:
+        self._connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        await self._connection.execute(f"LISTEN {CHANNEL}")
 
     async def close(self) -> None:
         if self._connection is not None:

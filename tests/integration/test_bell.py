@@ -52,6 +52,13 @@ async def test_what_was_committed_between_two_waits_ends_the_second(database: Da
     await asyncio.wait_for(bell.wait(FOR_EVER_S), 10)
 
 
+async def test_what_was_committed_before_it_first_listened_ends_the_first_wait(
+    database: Database, bell: Bell
+) -> None:
+    await store(database, "1")
+    await asyncio.wait_for(bell.wait(FOR_EVER_S), 10)
+
+
 async def test_when_nothing_happens_it_waits_as_long_as_it_is_told(database: Database, bell: Bell) -> None:
     await bell.wait(0.2)
     loop = asyncio.get_running_loop()
