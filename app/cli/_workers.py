@@ -117,13 +117,13 @@ class _Forks(Supervisor):
     """Supervises the workers of a crew."""
 
     def __init__(self, config: Config, sockets: list[socket], parent: Connection) -> None:
-        self.handlers = {number: signal.getsignal(number) for number in _ENDING}
+        self._handlers = {number: signal.getsignal(number) for number in _ENDING}
         super().__init__(config, sockets, config.workers)
         self._parent, self._parent_id = parent, os.getppid()
         self._are_ready = False
 
     def started(self) -> "_Fork":
-        fork = _Fork(self.config, self.sockets, self.handlers)
+        fork = _Fork(self.config, self.sockets, self._handlers)
         fork.start()
         return fork
 

@@ -245,14 +245,18 @@ static int may_match(const Query *q, const Traits *traits) {
     return 1;
 }
 
+static double chord2_between(const double *a, const double *b) {
+    double x = a[0] - b[0], y = a[1] - b[1], z = a[2] - b[2];
+    return x * x + y * y + z * z;
+}
+
 static void consider(Search *s, int64_t row) {
     const Query *q = s->query;
     const Columns *c = s->columns;
     if (s->has_words && !has_words(c, q, row)) return; /* first, as these columns are narrow */
     if (!may_match(q, &c->station[row].traits)) return;
     const double *at = c->station[row].at;
-    double x = at[0] - q->origin[0], y = at[1] - q->origin[1], z = at[2] - q->origin[2];
-    double chord2 = x * x + y * y + z * z;
+    double chord2 = chord2_between(at, q->origin);
     if (chord2 > s->reach || !matches(s, row)) return;
     if (q->by_id) {
         count(s, 1);
@@ -271,9 +275,8 @@ static void consider(Search *s, int64_t row) {
 
 /* Count a range in which all points are within the radius, and none is as near as those of the page. */
 static int counted_whole(Search *s, int64_t begin, int64_t end, int64_t middle) {
-    const double *at = s->columns->station[middle].at, *origin = s->query->origin;
-    double x = at[0] - origin[0], y = at[1] - origin[1], z = at[2] - origin[2];
-    double chord = sqrt(x * x + y * y + z * z), spread = s->columns->spread[middle];
+    double chord = sqrt(chord2_between(s->columns->station[middle].at, s->query->origin));
+    double spread = s->columns->spread[middle];
     double nearest = chord - spread, farthest = chord + spread;
     if (farthest * farthest >= s->surely_inside || nearest < 0 || nearest * nearest - MARGIN <= s->worst) return 0;
     count(s, end - begin - s->columns->gone[middle]);
@@ -361,11 +364,8 @@ static Traits both(Traits one, Traits other) {
 
 static double spread_of(const Station *stations, int64_t begin, int64_t end, int64_t middle) {
     double longest2 = 0;
-    for (int64_t n = begin; n < end; n++) {
-        const double *a = stations[n].at, *b = stations[middle].at;
-        double x = a[0] - b[0], y = a[1] - b[1], z = a[2] - b[2];
-        longest2 = fmax(longest2, x * x + y * y + z * z);
-    }
+    for (int64_t n = begin; n < end; n++)
+        longest2 = fmax(longest2, chord2_between(stations[n].at, stations[middle].at));
     return sqrt(longest2);
 }
 

@@ -4,7 +4,7 @@ The rules are those of `app.stations.status`, asked once for each combination th
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import compress
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.replica.sphere import Rows
 from app.replica.table import Table, spans
+from app.stations.changes import EPOCH
 from app.stations.status import in_station_words, station_status
 from app.stations.vocabulary import EvseStatus, StationStatus
 
@@ -24,7 +25,6 @@ NOT_SEEN = 255
 EVSE_CODE = {status.value: code for code, status in enumerate(EvseStatus)}
 STATUS_CODE = {status: code for code, status in enumerate(StationStatus)}
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _KINDS = (EvseStatus.AVAILABLE, EvseStatus.CHARGING, EvseStatus.OUTOFORDER, EvseStatus.PLANNED)
 """One for each kind of state that a station's status tells apart; UNKNOWN counts for nothing."""
@@ -50,12 +50,12 @@ _STATUS_OF_KINDS = np.array(
 
 def microseconds(moment: datetime) -> int:
     """Since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def instant(microseconds: int) -> datetime | None:
     """Since 1970; `None` for NO_TIME_US."""
-    return None if microseconds == NO_TIME_US else _EPOCH + microseconds * _MICROSECOND
+    return None if microseconds == NO_TIME_US else EPOCH + microseconds * _MICROSECOND
 
 
 def sum_up(stations: Table, evses: Table, rows: Rows, now_us: int) -> None:

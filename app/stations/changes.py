@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple, Self
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""From where microseconds are counted."""
 _MOST_DIGITS = 18
 """Of a number that the database can hold."""
 

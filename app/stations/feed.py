@@ -1,7 +1,7 @@
 """The change feed: what happened to which station, in an order that never skips a late commit."""
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from app.db.dialect import comes_before, in_one_value, microseconds, oldest_open_transaction, rows_of
-from app.stations.changes import FEED_START, Changes, FeedPosition
+from app.stations.changes import EPOCH, FEED_START, Changes, FeedPosition
 from app.stations.tables import Change
 
 KEPT_FOR = timedelta(days=1)
@@ -19,7 +19,6 @@ MOST_KEPT = 5_000_000
 """Changes, some 400 MB: at thousands of states a second they are less than a day's."""
 STRETCH = 2_000
 """Changes read at a time."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEP = 20_000
 """Changes deleted at a time, as writers wait meanwhile."""
 _FEED = Change.__table__.c
@@ -74,7 +73,7 @@ def changes_after(session: Session, position: FeedPosition, limit: int = STRETCH
         restated,
         position=FeedPosition(new[-1][0], new[-1][1]) if new else position,
         more=len(new) >= limit,
-        since=None if since_us is None else _EPOCH + timedelta(microseconds=since_us),
+        since=None if since_us is None else EPOCH + timedelta(microseconds=since_us),
     )
 
 

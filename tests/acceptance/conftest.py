@@ -136,6 +136,18 @@ def process_of(address: str) -> psutil.Process:
     return found
 
 
+def workers_of(parent: psutil.Process) -> set[int]:
+    """Forked from a process that has loaded the application, of which there are two for a moment."""
+    return {worker.pid for loaded in parent.children() for worker in _children(loaded)}
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children()
+    except psutil.NoSuchProcess:
+        return []
+
+
 @pytest.fixture(scope="session")
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with the demo network."""

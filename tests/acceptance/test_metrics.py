@@ -7,9 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx2 as httpx
-import psutil
 
-from tests.acceptance.conftest import serving
+from tests.acceptance.conftest import process_of, serving, workers_of
 
 SEARCH = "/api/v1/stations?limit=1"
 COUNTED = 'request_count_total{endpoint="/api/v1/stations",method="GET",status="200"}'
@@ -59,20 +58,13 @@ def test_several_workers_count_together_also_when_one_was_killed(demo_folder: Pa
             assert httpx.get(address + SEARCH).status_code == 200
         assert sample(address, COUNTED) == 60
         before = sample(address, "memory_rss_bytes")
-        os.kill(_workers(address)[0], signal.SIGKILL)
+        os.kill(min(workers_of(process_of(address))), signal.SIGKILL)
         for _ in range(60):
             with suppress(httpx.TransportError):  # what the killed one had accepted
                 httpx.get(address + SEARCH)
         assert (sample(address, COUNTED) or 0) > 60
         assert before
         assert 0 < (sample(address, "memory_rss_bytes") or 0) < 1.5 * before
-
-
-def _workers(address: str) -> list[int]:
-    """Process ids."""
-    command = ["serve", "--port", address.rpartition(":")[2], "--workers", "2"]
-    (parent,) = (each for each in psutil.process_iter(["cmdline"]) if (each.info["cmdline"] or [])[-5:] == command)
-    return [worker.pid for loaded in parent.children() for worker in loaded.children()]
 
 
 def test_off_means_off(demo_folder: Path) -> None:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from app.api.errors import Problem
-from tests.acceptance.conftest import process_of, serving
+from tests.acceptance.conftest import process_of, serving, workers_of
 
 STATIONS = "/api/v1/stations?latitude=52.52&longitude=13.405&limit=20"
 
@@ -52,18 +52,6 @@ def served(demo_folder: Path) -> Iterator[tuple[str, psutil.Process]]:
         yield address, process_of(address)
 
 
-def _workers(parent: psutil.Process) -> set[int]:
-    """Forked from a process that has loaded the application, of which there are two for a moment."""
-    return {worker.pid for loaded in parent.children() for worker in _children(loaded)}
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children()
-    except psutil.NoSuchProcess:
-        return []
-
-
 def _wait_for(holds: Callable[[], bool], within_s: float = 60) -> None:
     enough = Event()
     for _ in range(int(within_s / 0.05)):
@@ -75,12 +63,12 @@ def _wait_for(holds: Callable[[], bool], within_s: float = 60) -> None:
 
 def test_no_request_is_lost_when_workers_are_replaced(served: tuple[str, psutil.Process]) -> None:
     address, parent = served
-    _wait_for(lambda: len(_workers(parent)) == 2)
+    _wait_for(lambda: len(workers_of(parent)) == 2)
     clients = [Client(address, keeps_alive) for keeps_alive in (True, True, False)]
-    old = _workers(parent)
+    old = workers_of(parent)
     try:
         os.kill(parent.pid, signal.SIGHUP)
-        _wait_for(lambda: len(_workers(parent)) == 2 and not _workers(parent) & old)
+        _wait_for(lambda: len(workers_of(parent)) == 2 and not workers_of(parent) & old)
     finally:
         for client in clients:
             client.stop()
@@ -90,11 +78,11 @@ def test_no_request_is_lost_when_workers_are_replaced(served: tuple[str, psutil.
 
 def test_nothing_is_left_behind_by_processes_that_were_killed(served: tuple[str, psutil.Process]) -> None:
     address, parent = served
-    _wait_for(lambda: len(_workers(parent)) == 2)
-    orphans = _workers(parent)
+    _wait_for(lambda: len(workers_of(parent)) == 2)
+    orphans = workers_of(parent)
     loaded = next(each for each in parent.children() if each.children())
     loaded.kill()
-    _wait_for(lambda: len(_workers(parent)) == 2 and not any(map(_lives, orphans)))
+    _wait_for(lambda: len(workers_of(parent)) == 2 and not any(map(_lives, orphans)))
     with httpx.Client(timeout=30) as http:
         assert http.get(address + STATIONS).status_code == 200
     last = {each.pid for each in parent.children(recursive=True)}

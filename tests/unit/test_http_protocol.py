@@ -156,9 +156,8 @@ def test_the_answer_to_head_is_whole_before_garbage_is_refused(connection: socke
     connection.sendall(b"garbage\r\n\r\n")
     head, _, rest = _rest(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
-    assert not rest or rest.startswith(
-        b"HTTP/1.1 400"
-    )  # if both came at once, what was sound is answered, and no more
+    # if both came at once, what was sound is answered, and no more
+    assert not rest or rest.startswith(b"HTTP/1.1 400")
 
 
 def test_what_was_asked_before_garbage_is_answered(connection: socket.socket) -> None:
